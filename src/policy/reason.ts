@@ -1,0 +1,46 @@
+/**
+ * Why a connection was allowed or refused: one closed table for all five hops. Codes are public (they are
+ * in JSON, in `X-Clawctl-Reason` and in the store), so they are only ever added.
+ */
+export const REASONS = {
+  // hop 2: target
+  'malformed-host': 'the host is not a valid name or address',
+  'malformed-port': 'the port is not a number from 1 to 65535',
+  'malformed-question': 'the DNS question is malformed',
+  'unknown-target': 'the original destination could not be read',
+  protocol: 'only TCP leaves the fence',
+  // hop 3: decide
+  rule: 'a rule allows it',
+  observed: 'observe mode lets it through; enforce mode would refuse it',
+  killed: 'the kill switch is on',
+  denied: 'a deny rule refuses it',
+  'no-rule': 'no rule allows this host',
+  port: 'a rule allows this host, but not this port',
+  agent: 'a rule allows this host, but for other agents only',
+  expired: 'the rule that allowed this host has expired',
+  'special-name': 'names that lead to this machine or its network need a rule of their own',
+  // hop 4: dial
+  'name-not-resolved': 'the name could not be resolved',
+  'address-refused': 'the name leads to an address that the rule does not admit',
+  'address-denied': 'the name leads to an address that a deny rule refuses',
+  'addresses-mixed': 'the name leads to public and private addresses at once',
+  'connect-failed': 'the origin could not be reached',
+  // hop 5: first bytes
+  'first-bytes-late': 'the client said nothing for too long',
+  'not-tls': 'port 443 speaks TLS',
+  'not-http': 'port 80 speaks HTTP',
+  'tls-malformed': 'the ClientHello is malformed',
+  'sni-missing': 'the ClientHello names no server',
+  'sni-mismatch': 'the ClientHello names another server than was asked for',
+  ech: 'the ClientHello is encrypted',
+  'http-malformed': 'the HTTP request is malformed or ambiguous',
+  'host-mismatch': 'the HTTP request names another host than was asked for',
+  'http-upgrade': 'port 80 may not change to another protocol',
+  // any hop
+  'audit-unavailable': 'the decision could not be recorded',
+  'policy-changed': 'the policy changed and no longer allows it',
+  'limit-connections': 'the agent has too many connections open',
+  'idle-timeout': 'nothing was sent for too long',
+} as const;
+
+export type Reason = keyof typeof REASONS;
