@@ -1,0 +1,89 @@
+/**
+ * How long `run -- true` takes from the binary, beside a bare bubblewrap and @anthropic-ai/sandbox-runtime
+ * (by npm, into a folder of its own, never a dependency of ours). Runs alternate, so that noise hits all alike.
+ */
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { median } from './statistics.ts';
+
+const ROUNDS = 21;
+const BINARY = resolve(import.meta.dir, '../dist/clawctl');
+const PEER = '@anthropic-ai/sandbox-runtime@0.0.78';
+
+/** Milliseconds for one run of a command; throws if it fails, since a failed start is no start. */
+function time(command: readonly string[], environment: Record<string, string>): number {
+  const started = performance.now();
+  const run = Bun.spawnSync([...command], {
+    env: environment,
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  });
+  const taken = performance.now() - started;
+  if (run.exitCode !== 0) throw new Error(`${command.join(' ')}: exit ${run.exitCode}\n${run.stderr}`);
+  return taken;
+}
+
+/** The peer's command, or null with the reason on stderr where it cannot run. */
+function installPeer(folder: string, environment: Record<string, string>): string | null {
+  const install = Bun.spawnSync(['npm', 'install', '--ignore-scripts', '--silent', PEER], {
+    cwd: folder,
+    env: environment,
+  });
+  const program = join(folder, 'node_modules/.bin/srt');
+  if (install.exitCode !== 0 || !existsSync(program)) {
+    console.error(`not compared: ${PEER} cannot be installed`);
+    return null;
+  }
+  const missing = ['socat', 'rg'].filter((name) => Bun.which(name) === null);
+  if (missing.length > 0) {
+    console.error(`not compared: ${PEER} needs ${missing.join(' and ')}`);
+    return null;
+  }
+  return program;
+}
+
+export async function measure(): Promise<Record<string, number>> {
+  if (!existsSync(BINARY)) throw new Error('build first: npm run build');
+  const folder = mkdtempSync(join(tmpdir(), 'clawctl-bench-'));
+  try {
+    const home = join(folder, 'home');
+    mkdirSync(home);
+    const environment: Record<string, string> = { PATH: process.env.PATH ?? '', HOME: home, TERM: 'dumb' };
+    const bare = [
+      'bwrap',
+      '--unshare-user',
+      '--unshare-net',
+      '--unshare-pid',
+      '--unshare-ipc',
+      '--ro-bind',
+      '/',
+      '/',
+    ];
+    const commands: Record<string, string[]> = {
+      'start_ms: run -- true': [BINARY, 'egress', 'run', '--quiet', '--', 'true'],
+      'start_ms: bare bwrap': [...bare, '--proc', '/proc', '--dev', '/dev', 'true'],
+    };
+    const peer = installPeer(folder, environment);
+    if (peer !== null) commands[`start_ms: ${PEER}`] = [peer, 'true'];
+    const taken = new Map(Object.keys(commands).map((name) => [name, [] as number[]]));
+    for (let round = -2; round < ROUNDS; round += 1) {
+      for (const [name, command] of Object.entries(commands)) {
+        const milliseconds = time(command, environment);
+        if (round >= 0) taken.get(name)!.push(milliseconds); // the first two rounds warm the page cache
+      }
+    }
+    const medians = Object.fromEntries([...taken].map(([name, list]) => [name, median(list)]));
+    const ours = medians['start_ms: run -- true']!;
+    return {
+      ...medians,
+      'start: times bare bwrap': ours / medians['start_ms: bare bwrap']!,
+      ...(peer === null ? {} : { 'start: of the peer': ours / medians[`start_ms: ${PEER}`]! }),
+    };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+if (import.meta.main) console.table(await measure());
