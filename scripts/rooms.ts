@@ -48,6 +48,7 @@ for (const file of [...new Glob('src/**/*.ts').scanSync('.')].sort()) {
       continue;
     }
     const target = normalize(join(dirname(file), path!));
+    if (target === 'package.json') continue;
     targets.push(target);
     const above = levelOf.get(roomOf(target)) ?? Number.POSITIVE_INFINITY;
     if (roomOf(target) !== room && above >= level!)

@@ -1,0 +1,76 @@
+/**
+ * Builds dist/clawctl: one program that needs nothing but bubblewrap. Run: `npm run build`.
+ *
+ * The runtime inside takes options from two variables before any code of ours runs (BUN_OPTIONS can name a
+ * file to execute, BUN_BE_BUN turns the program into a plain runtime). The copy that we build on does not
+ * know those names any more. What it obeys besides, main.ts puts aside.
+ */
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative, resolve } from 'node:path';
+import { type BunPlugin, Glob } from 'bun';
+
+const root = resolve(import.meta.dir, '..');
+process.chdir(root);
+
+const FORGOTTEN = ['BUN_OPTIONS', 'BUN_BE_BUN'];
+
+async function forgetVariables(from: string, to: string): Promise<void> {
+  const bytes = Buffer.from(await Bun.file(from).arrayBuffer());
+  for (const name of FORGOTTEN) {
+    let found = 0;
+    for (let at = bytes.indexOf(name); at >= 0; at = bytes.indexOf(name, at), found++)
+      bytes.fill(0, at, at + name.length); // no variable's name can hold a NUL
+    if (found === 0) throw new Error(`${name} is not in ${from}: look how this version reads it`);
+  }
+  await Bun.write(to, bytes);
+  chmodSync(to, 0o755);
+}
+
+/** A worker beside a source file is an entry point of its own inside the program, under its path from here. */
+const workers = [...new Glob('src/**/*.worker.ts').scanSync('.')];
+const workerPaths: BunPlugin = {
+  name: 'worker paths',
+  setup(build) {
+    build.onLoad({ filter: /src\/.*\.ts$/ }, async ({ path }) => {
+      const text = await Bun.file(path).text();
+      const contents = text.replace(
+        /new URL\('(\.[^']*\.worker)\.ts', import\.meta\.url\)/g,
+        (_, worker: string) => {
+          const entry = relative(root, resolve(path, '..', `${worker}.ts`));
+          if (!workers.includes(entry)) throw new Error(`${path} names a worker that is not there: ${entry}`);
+          return `new URL('file:///$bunfs/root/${entry.replace(/\.ts$/, '.js')}')`;
+        },
+      );
+      return { contents, loader: 'ts' };
+    });
+  },
+};
+
+const scratch = mkdtempSync(join(tmpdir(), 'clawctl-build-'));
+try {
+  const runtime = join(scratch, 'bun');
+  await forgetVariables(process.execPath, runtime);
+  mkdirSync('dist', { recursive: true });
+  const result = await Bun.build({
+    entrypoints: ['src/main.ts', ...workers],
+    target: 'bun',
+    format: 'esm',
+    // The process inside the fence and the start of `run` load their own small chunks and nothing else.
+    splitting: true,
+    minify: { whitespace: true, syntax: true, identifiers: false },
+    bytecode: true,
+    plugins: [workerPaths],
+    compile: {
+      outfile: 'dist/clawctl',
+      executablePath: runtime,
+      autoloadDotenv: false,
+      autoloadBunfig: false,
+    },
+  });
+  for (const log of result.logs) console.error(log);
+  if (!result.success) process.exit(1);
+  console.log('dist/clawctl');
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
