@@ -1,0 +1,37 @@
+/** Where names are given out to anybody: the Public Suffix List with its private section (`github.io`). */
+import { getDomain, getPublicSuffix, parse } from 'tldts';
+import { PRIVATE_SUFFIXES } from './specialnames.ts';
+
+const OPTIONS = {
+  allowPrivateDomains: true,
+  extractHostname: false,
+  validateHostname: false,
+  detectIp: false,
+};
+
+/**
+ * Whether anybody can have a name right below this one: `com`, `co.uk`, `github.io`, and `compute.amazonaws.com`, for
+ * which the list says that every name below it is a suffix in its turn. Unlisted top-level names count, those of
+ * private networks (`internal`, `lan`) do not. `name` is canonical.
+ */
+export function isPublicSuffix(name: string): boolean {
+  if (PRIVATE_SUFFIXES.has(name)) return false;
+  return getPublicSuffix(name, OPTIONS) === name || getPublicSuffix(`a.${name}`, OPTIONS) === `a.${name}`;
+}
+
+/** The part of the name that somebody registered: `example.co.uk`, `alice.github.io`; null for a suffix itself. */
+export function registrableDomain(name: string): string | null {
+  return getDomain(name, OPTIONS);
+}
+
+/**
+ * A name around its registrable domain: `{ before: 'api', label: 'example', suffix: 'co.uk' }`. A name that is itself a
+ * suffix of the private section (`github.io`) is taken as the registered domain that it also is. Null: a bare suffix.
+ */
+export function splitName(name: string): { before: string; label: string; suffix: string } | null {
+  let parts = parse(name, OPTIONS);
+  if (parts.domainWithoutSuffix === null) parts = parse(name, { ...OPTIONS, allowPrivateDomains: false });
+  const { subdomain, domainWithoutSuffix, publicSuffix } = parts;
+  if (!domainWithoutSuffix || !publicSuffix) return null;
+  return { before: subdomain ?? '', label: domainWithoutSuffix, suffix: publicSuffix };
+}
