@@ -1,0 +1,151 @@
+/** Where the body of a message ends in the stream (RFC 9112 sections 6.3 and 7.1). It looks, it keeps nothing. */
+import { HEAD_LIMITS, readFields } from './fields.ts';
+import { readFraming } from './framing.ts';
+
+export type Body =
+  | { kind: 'none' }
+  | { kind: 'length'; length: number }
+  | { kind: 'chunked' }
+  /** Responses only: the body ends with the connection. */
+  | { kind: 'until-close' };
+
+export type BodyProgress =
+  | { state: 'more'; consumed: number }
+  /** `consumed`: octets of this push that belong to the body; what follows is the next message. */
+  | { state: 'done'; consumed: number }
+  /** Nothing of this push may be passed on. The reader stays in this state. */
+  | { state: 'malformed'; detail: string };
+
+export interface BodyReader {
+  /** Takes the next bytes of the stream. Push nothing to learn whether the body is empty. */
+  push(bytes: Uint8Array): BodyProgress;
+}
+
+const CR = 13;
+const LF = 10;
+const SEMICOLON = 59;
+/** Octets of one chunk's size line. Extensions are rare and short; long ones are an attack on who buffers. */
+const SIZE_LINE_MAX = 256;
+/** 2^48 octets a chunk. */
+const SIZE_DIGITS_MAX = 12;
+const TRAILER_MAX = 8_192;
+
+export function createBodyReader(body: Body): BodyReader {
+  if (body.kind === 'chunked') return createChunkedReader();
+  let left = body.kind === 'length' ? body.length : body.kind === 'none' ? 0 : Number.POSITIVE_INFINITY;
+  return {
+    push(bytes) {
+      const consumed = Math.min(left, bytes.length);
+      left -= consumed;
+      return { state: left === 0 ? 'done' : 'more', consumed };
+    },
+  };
+}
+
+type Step =
+  | 'size'
+  | 'extension'
+  | 'size-lf'
+  | 'data'
+  | 'data-cr'
+  | 'data-lf'
+  | 'trailer'
+  | 'done'
+  | 'malformed';
+
+function createChunkedReader(): BodyReader {
+  let step: Step = 'size';
+  let detail = '';
+  let size = 0;
+  let digits = 0;
+  let line = 0;
+  let trailer: number[] = [];
+
+  const fail = (what: string): Step => {
+    detail = what;
+    return 'malformed';
+  };
+
+  const afterSize = (octet: number): Step => {
+    if (octet === CR) return 'size-lf';
+    if (octet === SEMICOLON) return 'extension';
+    return fail('a chunk size is not hexadecimal');
+  };
+
+  const readTrailer = (octet: number): Step => {
+    trailer.push(octet);
+    const length = trailer.length;
+    if (octet === LF && trailer[length - 2] !== CR) return fail('a trailer line ends without CR LF');
+    if (octet === LF && (length === 2 || trailer[length - 3] === LF)) {
+      const problem = problemOfTrailer(Uint8Array.from(trailer));
+      trailer = [];
+      return problem === null ? 'done' : fail(problem);
+    }
+    return length < TRAILER_MAX ? 'trailer' : fail('the trailer is too long');
+  };
+
+  const take = (octet: number): Step => {
+    switch (step) {
+      case 'size': {
+        const digit = hexDigit(octet);
+        if (digit === -1) return digits === 0 ? fail('a chunk size is missing') : afterSize(octet);
+        if (++digits > SIZE_DIGITS_MAX) return fail('a chunk size is too large');
+        size = size * 16 + digit;
+        return 'size';
+      }
+      case 'extension':
+        if (++line > SIZE_LINE_MAX) return fail('a chunk extension is too long');
+        if (octet === CR) return 'size-lf';
+        return isText(octet) ? 'extension' : fail('a chunk extension holds a control character');
+      case 'size-lf':
+        if (octet !== LF) return fail('a chunk size line ends without CR LF');
+        return size === 0 ? 'trailer' : 'data';
+      case 'data-cr':
+        return octet === CR ? 'data-lf' : fail('a chunk is longer than its size');
+      case 'data-lf':
+        if (octet !== LF) return fail('a chunk ends without CR LF');
+        digits = 0;
+        line = 0;
+        return 'size';
+      default:
+        return readTrailer(octet);
+    }
+  };
+
+  return {
+    push(bytes) {
+      let at = 0;
+      while (at < bytes.length && step !== 'done' && step !== 'malformed') {
+        if (step !== 'data') {
+          step = take(bytes[at++]!);
+          continue;
+        }
+        const skipped = Math.min(size, bytes.length - at);
+        at += skipped;
+        size -= skipped;
+        if (size === 0) step = 'data-cr';
+      }
+      if (step === 'malformed') return { state: 'malformed', detail };
+      return { state: step === 'done' ? 'done' : 'more', consumed: at };
+    },
+  };
+}
+
+/** A trailer is checked like a head, and may not say what only a head may (RFC 9110 section 6.5.1). */
+function problemOfTrailer(bytes: Uint8Array): string | null {
+  const fields = readFields(bytes, 0, bytes.length, HEAD_LIMITS.fields);
+  if (typeof fields === 'string') return fields;
+  const framing = readFraming(fields);
+  if (typeof framing === 'string') return framing;
+  return framing.chunked || framing.length !== null || framing.hosts.length > 0
+    ? 'a trailer frames or routes the message'
+    : null;
+}
+
+function hexDigit(octet: number): number {
+  if (octet >= 0x30 && octet <= 0x39) return octet - 0x30;
+  const letter = octet | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
+}
+
+const isText = (octet: number) => octet === 9 || (octet >= 0x20 && octet !== 0x7f);

@@ -1,0 +1,76 @@
+/**
+ * Where a message head ends and which field lines it has (RFC 9112 sections 2.2 and 5). Strict: a line ends
+ * with CR LF and nothing else, no folding, no space before the colon, no control characters.
+ */
+
+/** One field line: the name as sent, the value without the white space around it, octets as Latin-1. */
+export type Field = readonly [name: string, value: string];
+
+export interface HeadLimits {
+  /** Octets of the whole head, its empty line included. */
+  bytes: number;
+  /** Field lines. A head of thousands of tiny lines hides what matters from whoever gives up counting. */
+  fields: number;
+}
+
+export const HEAD_LIMITS: HeadLimits = { bytes: 32_768, fields: 128 };
+
+const HTAB = 9;
+const LF = 10;
+const CR = 13;
+const SP = 32;
+const COLON = 58;
+
+const TOKEN = 1;
+const VALUE = 2;
+
+/** What each octet may be part of: tchar (RFC 9110 section 5.6.2); field-vchar, SP and HTAB (section 5.5). */
+const CLASSES = new Uint8Array(256);
+for (let octet = 0; octet < 256; octet++) {
+  if (/^[!#$%&'*+.^_`|~0-9A-Za-z-]$/.test(String.fromCharCode(octet))) CLASSES[octet]! |= TOKEN;
+  if (octet === HTAB || (octet >= SP && octet !== 0x7f)) CLASSES[octet]! |= VALUE;
+}
+
+type HeadEnd = { state: 'more' } | { state: 'end'; end: number } | { state: 'malformed'; detail: string };
+
+/**
+ * Finds the empty line. `seen` is the length of a prefix of `bytes` for which the answer was `more`: it only
+ * saves looking at those bytes again, so that a head sent a byte at a time is scanned once in all.
+ */
+export function findHeadEnd(bytes: Uint8Array, limit: number, seen: number): HeadEnd {
+  for (let at = bytes.indexOf(LF, seen); at !== -1 && at < limit; at = bytes.indexOf(LF, at + 1)) {
+    if (bytes[at - 1] !== CR) return { state: 'malformed', detail: 'a line ends without CR LF' };
+    if (bytes[at - 2] === LF) return { state: 'end', end: at + 1 };
+  }
+  if (bytes.length >= limit) return { state: 'malformed', detail: `the head is longer than ${limit} octets` };
+  return { state: 'more' };
+}
+
+/** The field lines of `bytes` from `start` up to the empty line that ends at `end`, or what is wrong. */
+export function readFields(bytes: Uint8Array, start: number, end: number, limit: number): Field[] | string {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const fields: Field[] = [];
+  const last = end - 2;
+  let line = start;
+  while (line < last) {
+    if (fields.length === limit) return `there are more than ${limit} header lines`;
+    let at = line;
+    while (CLASSES[bytes[at]!]! & TOKEN) at++;
+    if (at === line) return 'a header name is empty, folded or malformed';
+    if (bytes[at] !== COLON) return 'a header name is not followed by a colon';
+    const name = text.toString('latin1', line, at);
+    let from = at + 1;
+    const to = bytes.indexOf(LF, from) - 1;
+    while (isBlank(bytes[from]!)) from++;
+    let until = to;
+    while (until > from && isBlank(bytes[until - 1]!)) until--;
+    for (let i = from; i < to; i++) {
+      if (!(CLASSES[bytes[i]!]! & VALUE)) return 'a header value holds a control character';
+    }
+    fields.push([name, text.toString('latin1', from, until)]);
+    line = to + 2;
+  }
+  return fields;
+}
+
+const isBlank = (octet: number) => octet === SP || octet === HTAB;

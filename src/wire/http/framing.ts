@@ -1,0 +1,93 @@
+/**
+ * The header fields that say where a message ends and what becomes of the connection (RFC 9112 sections 6, 7
+ * and 9). Anything that two recipients have been known to read differently is refused.
+ */
+import type { Field } from './fields.ts';
+
+export interface Framing {
+  length: number | null;
+  chunked: boolean;
+  /** Values of the Host fields, as sent. */
+  hosts: string[];
+  /** Options of Connection in lower case. */
+  connection: string[];
+  /** Value of Upgrade in lower case. */
+  upgrade: string | null;
+  expectContinue: boolean;
+}
+
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+/** Canonical decimal, so that nobody can read it as octal, and within what a number holds exactly. */
+const LENGTH = /^(0|[1-9][0-9]{0,14})$/;
+/** A hop that removed these because Connection names them would lose the framing. */
+const NEVER_HOP_BY_HOP = ['host', 'content-length', 'transfer-encoding'];
+
+/** The framing, or what is wrong with it. */
+export function readFraming(fields: readonly Field[]): Framing | string {
+  const framing: Framing = {
+    length: null,
+    chunked: false,
+    hosts: [],
+    connection: [],
+    upgrade: null,
+    expectContinue: false,
+  };
+  for (const [name, value] of fields) {
+    const problem = readField(framing, name.toLowerCase(), value);
+    if (problem !== null) return problem;
+  }
+  if (framing.chunked && framing.length !== null)
+    return 'both Content-Length and Transfer-Encoding are there';
+  return framing;
+}
+
+function readField(framing: Framing, name: string, value: string): string | null {
+  switch (name) {
+    case 'host':
+      framing.hosts.push(value);
+      return null;
+    case 'content-length':
+      if (framing.length !== null) return 'Content-Length appears twice';
+      if (!LENGTH.test(value)) return 'Content-Length is not a plain decimal number';
+      framing.length = Number(value);
+      return null;
+    case 'transfer-encoding':
+      if (framing.chunked) return 'Transfer-Encoding appears twice';
+      if (value !== 'chunked') return 'Transfer-Encoding is something else than chunked';
+      framing.chunked = true;
+      return null;
+    // Servers that hand headers on as environment variables cannot tell the underscore from the hyphen.
+    case 'content_length':
+    case 'transfer_encoding':
+      return 'a header imitates one that frames the message';
+    case 'connection':
+      return readConnection(framing, value);
+    case 'upgrade':
+      if (framing.upgrade !== null) return 'Upgrade appears twice';
+      framing.upgrade = value.toLowerCase();
+      return null;
+    case 'expect':
+      if (framing.expectContinue) return 'Expect appears twice';
+      if (value.toLowerCase() !== '100-continue') return 'Expect is something else than 100-continue';
+      framing.expectContinue = true;
+      return null;
+    default:
+      return null;
+  }
+}
+
+function readConnection(framing: Framing, value: string): string | null {
+  for (const part of value.toLowerCase().split(',')) {
+    const option = part.trim();
+    if (!TOKEN.test(option)) return 'Connection is not a list of options';
+    if (NEVER_HOP_BY_HOP.includes(option)) return 'Connection names a header that frames the message';
+    framing.connection.push(option);
+  }
+  return null;
+}
+
+/** Whether the connection ends after this message (RFC 9112 section 9.3). `version` is the minor version. */
+export function endsConnection(framing: Framing, version: 0 | 1): boolean {
+  if (framing.connection.includes('close')) return true;
+  return version === 0 && !framing.connection.includes('keep-alive');
+}
