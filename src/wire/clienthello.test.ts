@@ -178,7 +178,7 @@ const changes = fc.array(fc.tuple(fc.nat(400), fc.option(fc.nat(255))), { maxLen
 /** The server name by another reader, which takes one record only; null if it refuses. */
 async function nameByOracle(bytes: Uint8Array): Promise<string | undefined | null> {
   try {
-    const read = await readTlsClientHello(Readable.from([Buffer.from(bytes)]));
+    const read = await readTlsClientHello(Readable.from([Buffer.from(bytes)], { objectMode: false }));
     const data = read.extensions.find(({ id }) => id === 0)?.data as { serverName?: string } | undefined;
     return data?.serverName;
   } catch {

@@ -26,6 +26,8 @@ const LF = 10;
 const SEMICOLON = 59;
 /** Octets of one chunk's size line. Extensions are rare and short; long ones are an attack on who buffers. */
 const SIZE_LINE_MAX = 256;
+/** RFC 9112 section 7.1.1, without the white space that it tells recipients to remove. */
+const EXTENSIONS = /^(;[\w!#$%&'*+.^`|~-]+(=([\w!#$%&'*+.^`|~-]+|"([\t !#-[\]-~]|\\[\t -~])*"))?)+$/;
 /** 2^48 octets a chunk. */
 const SIZE_DIGITS_MAX = 12;
 const TRAILER_MAX = 8_192;
@@ -58,7 +60,7 @@ function createChunkedReader(): BodyReader {
   let detail = '';
   let size = 0;
   let digits = 0;
-  let line = 0;
+  let extension = '';
   let trailer: number[] = [];
 
   const fail = (what: string): Step => {
@@ -68,7 +70,10 @@ function createChunkedReader(): BodyReader {
 
   const afterSize = (octet: number): Step => {
     if (octet === CR) return 'size-lf';
-    if (octet === SEMICOLON) return 'extension';
+    if (octet === SEMICOLON) {
+      extension = ';';
+      return 'extension';
+    }
     return fail('a chunk size is not hexadecimal');
   };
 
@@ -94,9 +99,10 @@ function createChunkedReader(): BodyReader {
         return 'size';
       }
       case 'extension':
-        if (++line > SIZE_LINE_MAX) return fail('a chunk extension is too long');
-        if (octet === CR) return 'size-lf';
-        return isText(octet) ? 'extension' : fail('a chunk extension holds a control character');
+        if (octet === CR)
+          return EXTENSIONS.test(extension) ? 'size-lf' : fail('a chunk extension is malformed');
+        extension += String.fromCharCode(octet);
+        return extension.length <= SIZE_LINE_MAX ? 'extension' : fail('a chunk extension is too long');
       case 'size-lf':
         if (octet !== LF) return fail('a chunk size line ends without CR LF');
         return size === 0 ? 'trailer' : 'data';
@@ -105,7 +111,6 @@ function createChunkedReader(): BodyReader {
       case 'data-lf':
         if (octet !== LF) return fail('a chunk ends without CR LF');
         digits = 0;
-        line = 0;
         return 'size';
       default:
         return readTrailer(octet);
@@ -147,5 +152,3 @@ function hexDigit(octet: number): number {
   const letter = octet | 0x20;
   return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
 }
-
-const isText = (octet: number) => octet === 9 || (octet >= 0x20 && octet !== 0x7f);
