@@ -14,7 +14,7 @@ const FORMS = (
     ['::ffff:0:0:0/96', 'translated'], // RFC 2765 section 2.1
     ['::/96', 'compatible'], // RFC 4291 section 2.5.5.1, deprecated
     ['64:ff9b::/96', 'nat64'], // RFC 6052 section 2.1
-    ['64:ff9b:1::/48', 'nat64-local'], // RFC 8215; any of the layouts of RFC 6052 section 2.2
+    ['64:ff9b:1::/48', 'nat64-local'], // RFC 8215; read in the /96 layout, other layouts are refused as reserved
     ['2002::/16', '6to4'], // RFC 3056 section 2
     ['2001::/32', 'teredo'], // RFC 4380 section 4
   ] as const
@@ -33,9 +33,6 @@ export function embeddedIn(address: Address): Embedded | null {
       const isatap = (bytes[8]! & 0xfd) === 0 && bytes[9] === 0 && bytes[10] === 0x5e && bytes[11] === 0xfe;
       return isatap ? { form: 'isatap', addresses: [last()] } : null;
     }
-    case 'nat64-local':
-      // The length of the local prefix is not known here: /48, /56, /64 and /96 put the address elsewhere.
-      return { form, addresses: [at(6, 7, 9, 10), at(7, 9, 10, 11), at(9, 10, 11, 12), last()] };
     case '6to4':
       return { form, addresses: [at(2, 3, 4, 5)] };
     case 'teredo':

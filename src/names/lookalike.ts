@@ -141,7 +141,7 @@ function byDomain(index: LookalikeIndex, label: string, suffix: string): Match |
 
 /** `github-login.com`, `securegithub.com`. */
 function byAffix(index: LookalikeIndex, label: string): Match | null {
-  const words = label.split('-').filter((word) => !AFFIXES.has(word));
+  const words = label.split('-').filter((word) => !AFFIXES.has(word) && !/^\d+$/.test(word));
   const found = match(index.labels.get(words.join('-')), 'affix');
   if (found) return found;
   for (const affix of AFFIXES) {

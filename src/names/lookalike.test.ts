@@ -1,0 +1,59 @@
+import { describe, expect, test } from 'bun:test';
+import fc from 'fast-check';
+import { lookalikeIndex, lookalikeOf } from './lookalike.ts';
+
+const index = lookalikeIndex([
+  'github.com',
+  'api.github.com',
+  'pypi.org',
+  '*.example-corp.co.uk',
+  'x.ai',
+  '203.0.113.7',
+  '*',
+]);
+
+describe('lookalikeOf', () => {
+  test.each([
+    ['githb.com', 'omission', 'github.com'],
+    ['giithub.com', 'repetition', 'github.com'],
+    ['gihtub.com', 'transposition', 'github.com'],
+    ['githuv.com', 'keyboard', 'github.com'],
+    ['cithub.com', 'bitsquat', 'github.com'],
+    ['githubs.com', 'insertion', 'github.com'],
+    ['pyqi.org', 'bitsquat', 'pypi.org'],
+    ['g1thub.com', 'homoglyph', 'github.com'],
+    ['qithub.net', 'homoglyph', 'github.com'],
+    ['xn--gthub-n2e.com', 'idn', 'github.com'],
+    ['github.net', 'tld', 'github.com'],
+    ['api.github.cc', 'tld', 'api.github.com'],
+    ['github-login.com', 'affix', 'github.com'],
+    ['my-github-login-2.com', 'affix', 'github.com'],
+    ['securegithub.net', 'affix', 'github.com'],
+    ['api.auth-github.com', 'affix', 'api.github.com'],
+    ['git-hub.com', 'hyphenated', 'github.com'],
+    ['apigithub.com', 'hyphenated', 'api.github.com'],
+    ['api-github.com', 'hyphenated', 'api.github.com'],
+    ['github-com.attacker.net', 'hyphenated', 'github.com'],
+    ['api-github-com.attacker.net', 'hyphenated', 'api.github.com'],
+    ['github.com.evil.io', 'subdomain', 'github.com'],
+    ['login.api.github.com.evil.io', 'subdomain', 'api.github.com'],
+    ['www.examplecorp.co.uk', 'hyphenated', 'example-corp.co.uk'],
+    ['github.io', 'tld', 'github.com'],
+  ])('%s imitates by %s', (name, kind, of) => {
+    expect(lookalikeOf(index, name)).toEqual({ kind, of });
+  });
+
+  test('passes over what is allowed, belongs to the same owner or resembles nothing', () => {
+    const names =
+      'github.com api.github.com gist.github.com www.pypi.org alice.github.io gitlab.com example.com x.com co.uk com localhost';
+    for (const name of names.split(' ')) expect([name, lookalikeOf(index, name)]).toEqual([name, null]);
+  });
+
+  test('never throws', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), fc.string(), (allowed, name) => {
+        lookalikeOf(lookalikeIndex([allowed]), name);
+      }),
+    );
+  });
+});
