@@ -1,0 +1,56 @@
+/** One batch, one transaction: the rows, their chains, the signed heads, the totals. All or nothing. */
+import type { Database } from 'bun:sqlite';
+import type { KeyObject } from 'node:crypto';
+import { hashRow } from './chain.ts';
+import { type Chain, createHeads } from './heads.ts';
+import { COLUMNS, type Row } from './row.ts';
+import { createTotalsWriter } from './totals.ts';
+
+/** How long to wait for a program that holds the store locked and does not take turns, milliseconds. */
+const PATIENCE = 300;
+
+/** Answers a function that commits rows in order. It throws what SQLite throws, and then nothing was written. */
+export function createCommit(db: Database, key: KeyObject): (rows: readonly Row[]) => void {
+  const heads = createHeads(db, key);
+  const writeTotals = createTotalsWriter(db);
+  const insert = db.query(`
+    INSERT INTO event (sequence, chain, ${COLUMNS.join(', ')}, hash)
+    VALUES (?, ?, ${COLUMNS.map(() => '?').join(', ')}, ?)`);
+  return (rows) => {
+    begin(db);
+    try {
+      heads.refresh();
+      const changed = new Set<Chain>();
+      for (const { agent, lane, cells } of rows) {
+        const chain = heads.chain(agent, lane);
+        const sequence = heads.nextSequence();
+        chain.head = hashRow(chain.head, chain, sequence, cells);
+        chain.length++;
+        changed.add(chain);
+        insert.run(sequence, chain.id, ...COLUMNS.map((column) => cells[column]), chain.head);
+      }
+      writeTotals(rows);
+      heads.save(changed);
+      db.run('COMMIT');
+    } catch (error) {
+      heads.forget();
+      if (db.inTransaction) db.run('ROLLBACK');
+      throw error;
+    }
+  };
+}
+
+/** Begins a write transaction, trying again in fine steps where SQLite's own handler would sleep for milliseconds. */
+export function begin(db: Database): void {
+  const end = performance.now() + PATIENCE;
+  for (;;) {
+    try {
+      db.run('BEGIN IMMEDIATE');
+      return;
+    } catch (error) {
+      const busy = String((error as { code?: unknown }).code).startsWith('SQLITE_BUSY');
+      if (!busy || performance.now() > end) throw error;
+      Bun.sleepSync(0.2);
+    }
+  }
+}

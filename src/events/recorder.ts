@@ -1,0 +1,199 @@
+/**
+ * The write side, as a gateway uses it: decisions go in batches to a thread that writes them, one batch at a
+ * time, and are answered when theirs is committed. While the store cannot be written every decision is answered
+ * no at once, what was refused is counted, and writing is tried again until it works.
+ */
+import { type Clock, systemClock } from '../base/clock.ts';
+import { Failure } from '../base/failure.ts';
+import type { DecisionEvent, NoticeEvent, Recorder } from './event.ts';
+import { startKeeper } from './keeper.ts';
+import { createLedger, type Pending } from './ledger.ts';
+import type { WriterMessage } from './recorder.worker.ts';
+import { DEFAULT_LIMITS, type Limits } from './retention.ts';
+import { startWorker } from './worker.ts';
+import type { Written } from './writer.ts';
+
+/** Milliseconds after which a decision is answered no, whatever the writing thread is waiting for. */
+const DEADLINE = 800;
+/** Milliseconds between attempts to write again. */
+const RETRY = 250;
+/** Milliseconds between looks at refusals that repeat. */
+const RELEASE = 250;
+
+export interface RecorderOptions {
+  /** Path of the store. */
+  store: string;
+  clock?: Clock;
+  limits?: Limits;
+  /** Told once each time the store becomes unwritable, and when a damaged one was moved aside. */
+  onFailure?: (failure: Failure) => void;
+}
+
+/** Throws Failure where the store cannot be written to begin with. */
+export async function openRecorder(options: RecorderOptions): Promise<Recorder> {
+  const { store, clock = systemClock, onFailure = () => {} } = options;
+  const worker = startWorker('recorder');
+  const ledger = createLedger(clock);
+  let inFlight: Pending[] | null = null;
+  let late = false;
+  let writable = true;
+  let closed = false;
+  let scheduled = false;
+  let deadline: Timer | undefined;
+  let retry: Timer | undefined;
+  let releasing: Timer | undefined;
+  const flushed: (() => void)[] = [];
+  let onReply: (written: Written | null) => void = () => {};
+
+  const post = (message: WriterMessage) => worker.postMessage(JSON.stringify(message));
+  const ask = (message: WriterMessage) =>
+    new Promise<Written | null>((resolve) => {
+      onReply = resolve;
+      post(message);
+    });
+  worker.onmessage = ({ data }: MessageEvent<Written | null>) => onReply(data);
+  worker.onerror = ({ message }) => {
+    onReply({
+      ok: false,
+      code: 'store-unwritable',
+      what: `The writing thread failed: ${message}`,
+      fix: undefined,
+    });
+  };
+
+  const notice = (topic: NoticeEvent['topic'], text: string) =>
+    ledger.note({ kind: 'notice', time: clock.now(), agent: 'clawctl', session: '', topic, text });
+
+  const schedule = () => {
+    if (scheduled || inFlight !== null || !writable) return;
+    scheduled = true;
+    queueMicrotask(() => {
+      scheduled = false;
+      pump();
+    });
+  };
+  const pump = () => {
+    clearTimeout(retry);
+    if (inFlight !== null) return;
+    const batch = ledger.take();
+    if (batch.length === 0) {
+      for (const done of flushed.splice(0)) done();
+      return;
+    }
+    inFlight = batch;
+    deadline = setTimeout(onDeadline, DEADLINE);
+    post({ rows: batch.map(({ row }) => row) });
+  };
+  const onDeadline = () => {
+    late = true;
+    fail(
+      new Failure('store-unwritable', `The store ${store} does not answer.`, `Run 'clawctl egress doctor'.`),
+    );
+    for (const { waiting } of inFlight ?? []) waiting?.answer(false);
+    ledger.refuseWaiting();
+    for (const done of flushed.splice(0)) done();
+  };
+  const fail = (failure: Failure) => {
+    if (!writable) return;
+    writable = false;
+    notice('store-failed', failure.message);
+    onFailure(failure);
+  };
+  const onWritten = (written: Written | null) => {
+    if (inFlight === null || written === null) return;
+    clearTimeout(deadline);
+    const batch = inFlight;
+    inFlight = null;
+    if (written.ok) {
+      writable = true;
+      if (written.replaced !== null) replaced(written.replaced);
+      for (const { waiting } of batch) {
+        if (late && waiting?.event.verdict === 'allow') undo(waiting.event);
+        else waiting?.answer(true);
+      }
+      late = false;
+      pump();
+      return;
+    }
+    late = false;
+    ledger.giveBack(batch);
+    fail(new Failure(written.code, written.what, written.fix));
+    for (const done of flushed.splice(0)) done();
+    if (!closed) retry = setTimeout(pump, RETRY);
+  };
+  /** Committed after its decision had been answered no. */
+  const undo = ({ agent, session, connection, host, port }: DecisionEvent) =>
+    ledger.note({
+      kind: 'refusal',
+      time: clock.now(),
+      ...{ agent, session, connection, host, port },
+      reason: 'audit-unavailable',
+      detail: 'the store answered too late',
+    });
+  const replaced = (aside: string) => {
+    const text = `The store ${store} was damaged and has been moved to ${aside}; a new one was begun.`;
+    notice('store-replaced', text);
+    onFailure(new Failure('store-corrupt', text, `Keep ${aside} if its records matter to you.`));
+  };
+  const release = () => {
+    releasing = undefined;
+    ledger.release(false);
+    schedule();
+    releaseLater();
+  };
+  const releaseLater = () => {
+    if (ledger.repeating && !closed) releasing ??= setTimeout(release, RELEASE);
+  };
+
+  const flush = async () => {
+    ledger.release(true);
+    await new Promise<void>((resolve) => {
+      flushed.push(resolve);
+      if (late) resolve();
+      else pump();
+    });
+  };
+
+  const first = await ask({ path: store });
+  if (first === null || !first.ok) {
+    worker.terminate();
+    const { code = 'store-unwritable', what = 'The store cannot be opened.', fix } = first ?? {};
+    throw new Failure(code, what, fix);
+  }
+  onReply = onWritten;
+  if (first.replaced !== null) replaced(first.replaced);
+  const keeper = startKeeper(store, options.limits ?? DEFAULT_LIMITS);
+  schedule();
+
+  return {
+    decide(event) {
+      if (closed) return Promise.resolve(false);
+      return new Promise((answer) => {
+        ledger.decide(event, writable, answer);
+        schedule();
+        releaseLater();
+      });
+    },
+    note(event) {
+      if (closed) return;
+      ledger.note(event);
+      schedule();
+      releaseLater();
+    },
+    get writable() {
+      return writable;
+    },
+    flush,
+    async close() {
+      if (closed) return;
+      await flush();
+      closed = true;
+      clearTimeout(deadline);
+      clearTimeout(retry);
+      clearTimeout(releasing);
+      keeper.stop();
+      if (!late) await Promise.race([ask('close'), Bun.sleep(DEADLINE)]);
+      worker.terminate();
+    },
+  };
+}

@@ -1,0 +1,109 @@
+/**
+ * Keeps the store within its age and size, a little at a time. Each agent's lanes are evicted from their
+ * beginning, so a chain stays a chain: where it now begins is part of what is signed. When space is short, the
+ * agent that holds most gives, and of its lanes the longest: a flood pays for itself, whoever caused it.
+ */
+import type { Database } from 'bun:sqlite';
+import type { KeyObject } from 'node:crypto';
+import { begin } from './commit.ts';
+import { type Chain, createHeads, type Heads } from './heads.ts';
+import { SPANS } from './totals.ts';
+
+export interface Limits {
+  /** Milliseconds that rows, hour totals and the memory of hosts are kept. */
+  age: number;
+  /** Octets that the database may use. */
+  bytes: number;
+}
+
+export const DEFAULT_LIMITS: Limits = { age: 30 * 86_400_000, bytes: 2 ** 30 };
+
+/** How long totals of each span are kept, milliseconds; hours for as long as rows. */
+export const KEPT = { second: 3_600_000, minute: 8 * 86_400_000 } as const;
+/** Where space is short, minutes are kept for this long only. */
+const KEPT_AT_LEAST = 86_400_000;
+/** Rows in one step: a fraction of a millisecond. */
+const STEP = 100;
+
+/** Answers a function that does one step and says whether there may be more to do. `now` is wall time. */
+export function createRetention(db: Database, key: KeyObject, limits: Limits): (now: number) => boolean {
+  const heads = createHeads(db, key);
+  const oldest = db.query('SELECT time FROM event WHERE chain = ? ORDER BY sequence LIMIT 1');
+  const pages = db.query(`
+    SELECT (page_count - freelist_count) * page_size AS used
+    FROM pragma_page_count, pragma_freelist_count, pragma_page_size`);
+  const first = db.query('SELECT sequence, time, hash FROM event WHERE chain = ? ORDER BY sequence LIMIT ?');
+  const evictRows = db.query('DELETE FROM event WHERE chain = ? AND sequence <= ?');
+  const evictTotals = db.query('DELETE FROM total WHERE span = ? AND start < ? LIMIT ?');
+  const forgotten = db.query(`
+    SELECT agent, host FROM host
+    WHERE coalesce(last_blocked, 0) < ?1 AND coalesce(last_allowed, 0) < ?1 LIMIT ?2`);
+  const forgetHost = db.query(`
+    DELETE FROM host WHERE agent = ?2 AND host = ?3
+      AND coalesce(last_blocked, 0) < ?1 AND coalesce(last_allowed, 0) < ?1`);
+
+  const evict = (chain: Chain, isOld: (time: number) => boolean): boolean => {
+    const rows = first.all(chain.id, STEP) as { sequence: number; time: number; hash: Uint8Array }[];
+    const kept = rows.findIndex(({ time }) => !isOld(time));
+    const count = kept === -1 ? rows.length : kept;
+    const last = rows[count - 1];
+    if (last === undefined) return false;
+    evictRows.run(chain.id, last.sequence);
+    chain.base += count;
+    chain.baseHash = last.hash;
+    heads.save([chain]);
+    return true;
+  };
+  const evictOldTotals = (span: number, before: number) => evictTotals.run(span, before, STEP).changes > 0;
+
+  return (now) => {
+    const cutoff = now - limits.age;
+    heads.refresh();
+    const expired = heads.all().find((chain) => {
+      const row = oldest.get(chain.id) as { time: number } | null;
+      return row !== null && row.time < cutoff;
+    });
+    const full = (pages.get() as { used: number }).used > limits.bytes;
+    const lost = forgotten.all(cutoff, STEP) as { agent: string; host: string }[];
+    return inTransaction(db, heads, () => {
+      const again = [
+        evictOldTotals(SPANS.second, now - KEPT.second),
+        evictOldTotals(SPANS.minute, now - (full ? KEPT_AT_LEAST : KEPT.minute)),
+        evictOldTotals(SPANS.hour, cutoff),
+      ];
+      for (const { agent, host } of lost) forgetHost.run(cutoff, agent, host);
+      if (expired !== undefined) {
+        const chain = heads.chain(expired.agent, expired.lane);
+        again.push(evict(chain, (time) => time < cutoff));
+      } else if (full && !again[1]) {
+        const chain = largest(heads.all());
+        again.push(chain !== null && evict(chain, () => true));
+      }
+      return again.includes(true) || lost.length === STEP;
+    });
+  };
+}
+
+/** The longest lane of the agent with most rows. */
+function largest(chains: readonly Chain[]): Chain | null {
+  const held = new Map<string, number>();
+  const rows = (chain: Chain) => chain.length - chain.base;
+  for (const chain of chains) held.set(chain.agent, (held.get(chain.agent) ?? 0) + rows(chain));
+  const most = Math.max(...held.values());
+  const lanes = chains.filter((chain) => held.get(chain.agent) === most);
+  return lanes.sort((a, b) => rows(b) - rows(a))[0] ?? null;
+}
+
+function inTransaction<T>(db: Database, heads: Heads, work: () => T): T {
+  begin(db);
+  try {
+    heads.refresh();
+    const result = work();
+    db.run('COMMIT');
+    return result;
+  } catch (error) {
+    heads.forget();
+    if (db.inTransaction) db.run('ROLLBACK');
+    throw error;
+  }
+}

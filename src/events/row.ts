@@ -1,0 +1,185 @@
+/**
+ * An event as a row: the columns in order, cleaned so that what is read back is what was hashed. One layout
+ * serves every kind; what a kind does not have is null.
+ */
+import type { CloseEvent, DecisionEvent, Event, NoticeEvent, QuestionEvent, RefusalEvent } from './event.ts';
+
+/**
+ * Rows of one agent are kept in lanes, each with its own chain and its own share of the disk, so that a
+ * flood in one lane can push nothing out of another.
+ */
+export const LANES = ['through', 'refused', 'question', 'notice'] as const;
+export type Lane = (typeof LANES)[number];
+
+export const COLUMNS = [
+  'time',
+  'kind',
+  'session',
+  'connection',
+  'protocol',
+  'host',
+  'port',
+  'outcome',
+  'reason',
+  'rule',
+  'would_deny',
+  'detail',
+  'count',
+  'bytes_up',
+  'bytes_down',
+  'duration',
+] as const;
+
+type Column = (typeof COLUMNS)[number];
+export type Cells = { [column in Column]: string | number | null };
+
+export interface Row {
+  agent: string;
+  lane: Lane;
+  cells: Cells;
+  /** The host that totals count it under, where that is not the row's own (see distinct.ts). */
+  countedAs: string | null;
+}
+
+const LONGEST = { name: 64, host: 270, detail: 300, text: 1_000 };
+
+export function rowOf(event: Event): Row {
+  return {
+    agent: text(event.agent, LONGEST.name),
+    lane: laneOf(event),
+    cells: cellsOf(event),
+    countedAs: null,
+  };
+}
+
+function laneOf(event: Event): Lane {
+  if (event.kind === 'question' || event.kind === 'notice') return event.kind;
+  if (event.kind === 'decision') return event.verdict === 'allow' ? 'through' : 'refused';
+  return event.kind === 'refusal' || event.outcome === 'refused' ? 'refused' : 'through';
+}
+
+function cellsOf(event: Event): Cells {
+  const cells: Cells = {
+    time: whole(event.time),
+    kind: event.kind,
+    session: text(event.session, LONGEST.name),
+    connection: null,
+    protocol: null,
+    host: null,
+    port: null,
+    outcome: null,
+    reason: null,
+    rule: null,
+    would_deny: null,
+    detail: null,
+    count: 1,
+    bytes_up: null,
+    bytes_down: null,
+    duration: null,
+  };
+  if (event.kind === 'notice') {
+    cells.outcome = event.topic;
+    cells.detail = text(event.text, LONGEST.text);
+    return cells;
+  }
+  cells.host = text(event.host, LONGEST.host);
+  if (event.kind === 'question') {
+    cells.detail = text(event.type, LONGEST.name);
+    cells.count = Math.max(1, whole(event.count));
+    return cells;
+  }
+  cells.connection = whole(event.connection);
+  cells.port = whole(event.port);
+  cells.reason = event.reason;
+  if (event.kind === 'decision') {
+    cells.protocol = event.protocol;
+    cells.outcome = event.verdict;
+    cells.rule = event.rule === null ? null : text(event.rule, LONGEST.detail);
+    cells.would_deny = event.wouldDeny ? 1 : 0;
+  } else if (event.kind === 'refusal') {
+    cells.detail = event.detail === null ? null : text(event.detail, LONGEST.detail);
+  } else {
+    cells.outcome = event.outcome;
+    cells.bytes_up = Math.max(0, whole(event.bytesUp));
+    cells.bytes_down = Math.max(0, whole(event.bytesDown));
+    cells.duration = Math.max(0, whole(event.duration));
+  }
+  return cells;
+}
+
+/** An event as it was stored. `count` is how many it stands for: identical refusals share a row. */
+export type StoredEvent = Event & { sequence: number; count: number };
+
+export function eventOf(sequence: number, agent: string, cells: Cells): StoredEvent {
+  const common = {
+    sequence,
+    agent,
+    time: cells.time as number,
+    session: cells.session as string,
+    count: cells.count as number,
+  };
+  const place = {
+    connection: cells.connection as number,
+    host: cells.host as string,
+    port: cells.port as number,
+  };
+  switch (cells.kind as Event['kind']) {
+    case 'decision':
+      return {
+        ...common,
+        ...place,
+        kind: 'decision',
+        protocol: cells.protocol as DecisionEvent['protocol'],
+        verdict: cells.outcome as DecisionEvent['verdict'],
+        reason: cells.reason as DecisionEvent['reason'],
+        rule: cells.rule as string | null,
+        wouldDeny: cells.would_deny === 1,
+      };
+    case 'refusal':
+      return {
+        ...common,
+        ...place,
+        kind: 'refusal',
+        reason: cells.reason as RefusalEvent['reason'],
+        detail: cells.detail as string | null,
+      };
+    case 'close':
+      return {
+        ...common,
+        ...place,
+        kind: 'close',
+        outcome: cells.outcome as CloseEvent['outcome'],
+        reason: cells.reason as CloseEvent['reason'],
+        bytesUp: cells.bytes_up as number,
+        bytesDown: cells.bytes_down as number,
+        duration: cells.duration as number,
+      };
+    case 'question':
+      return {
+        ...common,
+        kind: 'question',
+        host: cells.host as string,
+        type: cells.detail as QuestionEvent['type'],
+      };
+    case 'notice':
+      return {
+        ...common,
+        kind: 'notice',
+        topic: cells.outcome as NoticeEvent['topic'],
+        text: cells.detail as string,
+      };
+  }
+}
+
+/** Control characters and lone surrogates would not come back from SQLite as they went in. */
+function text(value: string, longest: number): string {
+  return value
+    .slice(0, longest)
+    .toWellFormed()
+    .replace(/[\u0000-\u001f\u007f]/g, '?');
+}
+
+function whole(value: number): number {
+  const rounded = Math.round(value);
+  return Number.isSafeInteger(rounded) ? rounded : 0;
+}

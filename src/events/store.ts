@@ -1,0 +1,131 @@
+/**
+ * The store's file: one SQLite database in WAL mode that any number of gateways on this machine share.
+ * It is created for its owner alone, and a damaged one is moved aside whole, never deleted.
+ */
+import { constants, Database } from 'bun:sqlite';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { Failure } from '../base/failure.ts';
+
+const VERSION = 1;
+/** Octets that the log's file keeps when it starts again. */
+const LONGEST_LOG = 16 * 2 ** 20;
+
+const SCHEMA = `
+  CREATE TABLE chain (
+    id INTEGER PRIMARY KEY, agent TEXT NOT NULL, lane TEXT NOT NULL,
+    base INTEGER NOT NULL, base_hash BLOB NOT NULL, length INTEGER NOT NULL, head BLOB NOT NULL,
+    signature BLOB NOT NULL, UNIQUE (agent, lane)
+  ) STRICT;
+  CREATE TABLE seal (
+    id INTEGER PRIMARY KEY CHECK (id = 1), sequence INTEGER NOT NULL, chains INTEGER NOT NULL,
+    signature BLOB NOT NULL
+  ) STRICT;
+  CREATE TABLE event (
+    sequence INTEGER PRIMARY KEY, chain INTEGER NOT NULL,
+    time INTEGER NOT NULL, kind TEXT NOT NULL, session TEXT NOT NULL, connection INTEGER, protocol TEXT,
+    host TEXT, port INTEGER, outcome TEXT, reason TEXT, rule TEXT, would_deny INTEGER, detail TEXT,
+    count INTEGER NOT NULL, bytes_up INTEGER, bytes_down INTEGER, duration INTEGER, hash BLOB NOT NULL
+  ) STRICT;
+  CREATE INDEX event_chain ON event (chain);
+  CREATE TABLE total (
+    span INTEGER NOT NULL, start INTEGER NOT NULL, agent TEXT NOT NULL, host TEXT NOT NULL,
+    port INTEGER NOT NULL, reason TEXT NOT NULL,
+    requests INTEGER NOT NULL, allowed INTEGER NOT NULL, blocked INTEGER NOT NULL, failed INTEGER NOT NULL,
+    questions INTEGER NOT NULL, bytes_up INTEGER NOT NULL, bytes_down INTEGER NOT NULL,
+    first INTEGER NOT NULL, last INTEGER NOT NULL,
+    PRIMARY KEY (span, start, agent, host, port, reason)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE host (
+    agent TEXT NOT NULL, host TEXT NOT NULL, first_blocked INTEGER, last_blocked INTEGER, last_allowed INTEGER,
+    PRIMARY KEY (agent, host)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX host_first_blocked ON host (first_blocked) WHERE first_blocked IS NOT NULL;
+  PRAGMA user_version = ${VERSION};
+`;
+
+/** Opens the store for writing, creating folder, file and tables as needed. Throws what SQLite or the system throws. */
+export function openStore(path: string): Database {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  // SQLite gives its -wal and -shm files the mode of the database file, so that one is created first.
+  closeSync(openSync(path, 'a', 0o600));
+  if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o600);
+  const db = new Database(path, { readwrite: true, strict: true });
+  try {
+    db.fileControl(constants.SQLITE_FCNTL_PERSIST_WAL, 1);
+    db.run('PRAGMA busy_timeout = 300');
+    db.run('PRAGMA journal_mode = WAL');
+    db.run('PRAGMA synchronous = NORMAL');
+    // A checkpoint waits for the disk, so the keeper does it, not whoever commits.
+    db.run('PRAGMA wal_autocheckpoint = 0');
+    db.run(`PRAGMA journal_size_limit = ${LONGEST_LOG}`);
+    db.transaction(() => ensureSchema(db, path)).immediate();
+    db.run('PRAGMA busy_timeout = 0');
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+function ensureSchema(db: Database, path: string): void {
+  const { user_version: version } = db.query('PRAGMA user_version').get() as { user_version: number };
+  if (version > VERSION) {
+    throw new Failure(
+      'store-unwritable',
+      `The store ${path} was written by a newer version of this program.`,
+      'Use that version, or move the file away.',
+    );
+  }
+  if (version === 0) db.run(SCHEMA);
+}
+
+/** The file's identity, to see that it is still the one that was opened; null where there is none. */
+export function identityOf(path: string): string | null {
+  try {
+    const { dev, ino } = statSync(path);
+    return `${dev}:${ino}`;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Moves a damaged store out of the way and answers where to. The log goes first: a new database beside an old
+ * log would be damaged by it.
+ */
+export function moveAside(path: string, now: number): string {
+  const stamp = new Date(now).toISOString().replace(/[-:]|\.\d+/g, '');
+  let aside = `${path}.corrupt-${stamp}`;
+  for (let n = 2; existsSync(aside); n++) aside = `${path}.corrupt-${stamp}-${n}`;
+  for (const part of ['-wal', '-shm', '']) {
+    if (existsSync(path + part)) renameSync(path + part, aside + part);
+  }
+  return aside;
+}
+
+export function isCorrupt(error: unknown): boolean {
+  return /^SQLITE_(CORRUPT|NOTADB)/.test(codeOf(error));
+}
+
+/** What went wrong with the store, for a person. */
+export function storeFailure(path: string, error: unknown): Failure {
+  if (error instanceof Failure) return error;
+  const code = codeOf(error);
+  const [what, fix] =
+    REASONS.find(([pattern]) => pattern.test(code))?.slice(1) ??
+    ([`${(error as Error).message}`, `Run 'clawctl egress doctor'.`] as const);
+  return new Failure('store-unwritable', `The store ${path} cannot be written: ${what}.`, fix as string);
+}
+
+const REASONS: ReadonlyArray<readonly [RegExp, string, string]> = [
+  [/FULL|ENOSPC|EDQUOT/, 'the disk is full', 'Free some space there, or point XDG_STATE_HOME elsewhere.'],
+  [/BUSY|LOCKED/, 'another program holds it locked', 'Find it with fuser or lsof and end it.'],
+  [/READONLY|EROFS/, 'it is read-only', 'Make it and its folder writable for this user.'],
+  [/CANTOPEN|PERM|EACCES/, 'permission denied', 'Make it and its folder belong to this user.'],
+  [/IOERR|EIO/, 'the disk reports an error', 'Check the disk and the system log.'],
+];
+
+function codeOf(error: unknown): string {
+  return String((error as { code?: unknown } | null)?.code ?? '');
+}

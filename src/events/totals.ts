@@ -1,0 +1,121 @@
+/**
+ * Totals are what questions are answered from. They follow from the rows alone, go into the same transaction
+ * as the rows, and so always agree with them.
+ */
+import type { Database } from 'bun:sqlite';
+import type { Row } from './row.ts';
+
+/** Spans of one total, milliseconds: seconds for the last hour, minutes for days, hours for as long as rows. */
+export const SPANS = { second: 1_000, minute: 60_000, hour: 3_600_000 } as const;
+
+export interface Counts {
+  requests: number;
+  allowed: number;
+  blocked: number;
+  failed: number;
+  questions: number;
+  bytesUp: number;
+  bytesDown: number;
+}
+
+interface Total extends Counts {
+  second: number;
+  agent: string;
+  host: string;
+  port: number;
+  reason: string;
+  first: number;
+  last: number;
+}
+
+/**
+ * What one row adds. A decision is a request, allowed or blocked; a later refusal moves it from allowed to
+ * blocked; a close adds its bytes, and failed where the origin was not reached or broke off.
+ */
+export function countsOf({ cells }: Row): Counts {
+  const count = cells.count as number;
+  const counts = { requests: 0, allowed: 0, blocked: 0, failed: 0, questions: 0, bytesUp: 0, bytesDown: 0 };
+  if (cells.kind === 'decision') {
+    counts.requests = count;
+    counts[cells.outcome === 'allow' ? 'allowed' : 'blocked'] = count;
+  } else if (cells.kind === 'refusal') {
+    counts.allowed = -count;
+    counts.blocked = count;
+  } else if (cells.kind === 'close') {
+    if (cells.outcome === 'failed') counts.failed = count;
+    counts.bytesUp = cells.bytes_up as number;
+    counts.bytesDown = cells.bytes_down as number;
+  } else if (cells.kind === 'question') {
+    counts.questions = count;
+  }
+  return counts;
+}
+
+/** The rows' totals by second, agent, host, port and reason. Notices have none. */
+export function totalsOf(rows: readonly Row[]): Total[] {
+  const totals = new Map<string, Total>();
+  for (const row of rows) {
+    if (row.lane === 'notice') continue;
+    const { cells, agent } = row;
+    const time = cells.time as number;
+    const second = time - (time % SPANS.second);
+    const host = row.countedAs ?? (cells.host as string);
+    const port = row.countedAs === null ? ((cells.port as number | null) ?? 0) : 0;
+    const reason = (cells.reason as string | null) ?? '';
+    const key = `${second} ${port} ${reason} ${host} ${agent}`;
+    const counts = countsOf(row);
+    const total = totals.get(key);
+    if (total === undefined) {
+      totals.set(key, { second, agent, host, port, reason, first: time, last: time, ...counts });
+      continue;
+    }
+    for (const name of Object.keys(counts) as (keyof Counts)[]) total[name] += counts[name];
+    total.first = Math.min(total.first, time);
+    total.last = Math.max(total.last, time);
+  }
+  return [...totals.values()];
+}
+
+/** Writes totals of rows at every span, and keeps for each host when it was first and last let through or blocked. */
+export function createTotalsWriter(db: Database): (rows: readonly Row[]) => void {
+  const upsert = db.query(`
+    INSERT INTO total (span, start, agent, host, port, reason,
+      requests, allowed, blocked, failed, questions, bytes_up, bytes_down, first, last)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, allowed = allowed + excluded.allowed,
+      blocked = blocked + excluded.blocked, failed = failed + excluded.failed,
+      questions = questions + excluded.questions, bytes_up = bytes_up + excluded.bytes_up,
+      bytes_down = bytes_down + excluded.bytes_down, first = min(first, excluded.first),
+      last = max(last, excluded.last)`);
+  const sight = db.query(`
+    INSERT INTO host (agent, host, first_blocked, last_blocked, last_allowed) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET first_blocked = coalesce(first_blocked, excluded.first_blocked),
+      last_blocked = coalesce(max(last_blocked, excluded.last_blocked), last_blocked, excluded.last_blocked),
+      last_allowed = coalesce(max(last_allowed, excluded.last_allowed), last_allowed, excluded.last_allowed)`);
+  return (rows) => {
+    for (const total of totalsOf(rows)) {
+      const { agent, host, port, reason, first, last } = total;
+      for (const span of Object.values(SPANS)) {
+        upsert.run(
+          span,
+          total.second - (total.second % span),
+          agent,
+          host,
+          port,
+          reason,
+          total.requests,
+          total.allowed,
+          total.blocked,
+          total.failed,
+          total.questions,
+          total.bytesUp,
+          total.bytesDown,
+          first,
+          last,
+        );
+      }
+      if (total.blocked > 0) sight.run(agent, host, first, last, null);
+      if (total.allowed > 0) sight.run(agent, host, null, null, last);
+    }
+  };
+}
