@@ -7,8 +7,8 @@
  */
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, relative, resolve } from 'node:path';
-import { type BunPlugin, Glob } from 'bun';
+import { join, resolve } from 'node:path';
+import { Glob } from 'bun';
 
 const root = resolve(import.meta.dir, '..');
 process.chdir(root);
@@ -27,25 +27,8 @@ async function forgetVariables(from: string, to: string): Promise<void> {
   chmodSync(to, 0o755);
 }
 
-/** A worker beside a source file is an entry point of its own inside the program, under its path from here. */
+/** Each is an entry point of its own inside the program, under its path below src. */
 const workers = [...new Glob('src/**/*.worker.ts').scanSync('.')];
-const workerPaths: BunPlugin = {
-  name: 'worker paths',
-  setup(build) {
-    build.onLoad({ filter: /src\/.*\.ts$/ }, async ({ path }) => {
-      const text = await Bun.file(path).text();
-      const contents = text.replace(
-        /new URL\('(\.[^']*\.worker)\.ts', import\.meta\.url\)/g,
-        (_, worker: string) => {
-          const entry = relative(root, resolve(path, '..', `${worker}.ts`));
-          if (!workers.includes(entry)) throw new Error(`${path} names a worker that is not there: ${entry}`);
-          return `new URL('file:///$bunfs/root/${entry.replace(/\.ts$/, '.js')}')`;
-        },
-      );
-      return { contents, loader: 'ts' };
-    });
-  },
-};
 
 const scratch = mkdtempSync(join(tmpdir(), 'clawctl-build-'));
 try {
@@ -54,13 +37,13 @@ try {
   mkdirSync('dist', { recursive: true });
   const result = await Bun.build({
     entrypoints: ['src/main.ts', ...workers],
+    root: 'src',
     target: 'bun',
     format: 'esm',
     // The process inside the fence and the start of `run` load their own small chunks and nothing else.
     splitting: true,
     minify: { whitespace: true, syntax: true, identifiers: false },
     bytecode: true,
-    plugins: [workerPaths],
     compile: {
       outfile: 'dist/clawctl',
       executablePath: runtime,

@@ -8,7 +8,7 @@ import { formatDuration } from '../base/duration.ts';
 import { printable } from '../names/display.ts';
 
 export const onTerminal = process.stdout.isTTY === true;
-const wantsColour = (process.env['NO_COLOR'] ?? '') === '' && process.env['TERM'] !== 'dumb';
+const wantsColour = (process.env.NO_COLOR ?? '') === '' && process.env.TERM !== 'dumb';
 
 /**
  * Writes all of it before it returns, so that nothing is lost when the process ends. A reader that has gone
@@ -35,9 +35,16 @@ export const say = (text: string) => write(2, `clawctl: ${text}\n`);
 /** Text for standard error that has its line ends already. */
 export const sayRaw = (text: string) => write(2, text);
 
+/** JSON in ASCII: whatever somebody put into a name can neither move a cursor nor turn a line around. */
+export const jsonText = (value: object) =>
+  JSON.stringify(value).replace(
+    /[\x7f-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+
 /** `kind` as in `blocked`: the schema is `clawctl.egress.blocked/v1`. */
 export function printJson(kind: string, fields: object): void {
-  print(JSON.stringify({ schema: `clawctl.egress.${kind}/v1`, ...fields }));
+  print(jsonText({ schema: `clawctl.egress.${kind}/v1`, ...fields }));
 }
 
 const paint = (code: number, text: string) =>

@@ -4,8 +4,9 @@
  * terminal over (raw mode), which would be garbled.
  */
 import { write } from 'node:fs';
-import type { Refusal } from '../gateway/gateway.ts';
+import type { Refusal } from '../gateway/refusal.ts';
 import { printable } from '../names/display.ts';
+import { REASONS } from '../policy/reason.ts';
 
 const MOST_LINES = 20;
 /** Distinct refusals that are remembered so as to be told once. */
@@ -98,7 +99,9 @@ function asItem(refusal: Refusal): object {
   return { schema: 'clawctl.egress.refusal/v1', time, agent, host, port, reason, detail };
 }
 
-function sentence(refusal: Refusal): string {
-  const advice = refusal.suggestion === null ? '' : `; to allow it: ${refusal.suggestion}`;
-  return printable(`refused ${refusal.host}:${refusal.port} (${refusal.reason}): ${refusal.detail}${advice}`);
+function sentence({ host, port, reason, detail, suggestion }: Refusal): string {
+  const place = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  const more = detail === null ? '' : ` (${detail})`;
+  const purpose = suggestion.includes(' add ') ? 'to allow it' : 'to see why';
+  return printable(`refused ${place} (${reason}): ${REASONS[reason]}${more}; ${purpose}: ${suggestion}`);
 }

@@ -1,0 +1,32 @@
+/**
+ * What every call of the program tells, whatever was asked: that the policy does not parse. Fences that run
+ * keep the one before it, so nobody would notice otherwise.
+ */
+import { statSync } from 'node:fs';
+import { Failure } from '../base/failure.ts';
+import { pathsOf } from '../base/paths.ts';
+import { say } from './output.ts';
+
+/** These load the policy themselves and fail, or have nothing to do with one. */
+const EXEMPT = new Set(['list', 'check', 'explain', 'add', 'remove', 'doctor', undefined]);
+/** Reading a larger file takes longer than most commands; the commands that need it read it. */
+const LARGEST_FILE = 1 << 20;
+
+export async function warnOfBrokenPolicy(words: readonly string[]): Promise<void> {
+  if (words[0] !== 'egress' || EXEMPT.has(words[1]) || words.includes('--help') || words.includes('-h'))
+    return;
+  const paths = pathsOf();
+  const sizes = [paths.policy, paths.machinePolicy].map(
+    (file) => statSync(file, { throwIfNoEntry: false })?.size,
+  );
+  const total = sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
+  if (total === 0 || total > LARGEST_FILE) return;
+  try {
+    const { loadPolicy } = await import('../config/load.ts');
+    loadPolicy({ paths });
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    const first = error.message.split('\n')[0]!;
+    say(`the policy is broken, and fences that run keep the one before it: ${first}`);
+  }
+}

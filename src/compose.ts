@@ -1,0 +1,170 @@
+/**
+ * The one place where the rooms are put together: a policy that follows its file, a recorder, a resolver, the
+ * DNS stub with its addresses, and the gateway, behind the sockets of one sandbox. Everything is closed in
+ * the opposite order, and nothing runs in the sandbox before all of it stands.
+ */
+import { networkInterfaces } from 'node:os';
+import { systemClock } from './base/clock.ts';
+import type { Paths } from './base/paths.ts';
+import { isKilled } from './config/killswitch.ts';
+import { type LoadedPolicy, loadPolicy } from './config/load.ts';
+import { watchPolicy } from './config/watch.ts';
+import { serveStub } from './dns/serve.ts';
+import { createStub } from './dns/stub.ts';
+import { createSyntheticAddresses } from './dns/synthetic.ts';
+import type { NoticeEvent, Recorder } from './events/event.ts';
+import { openRecorder } from './events/recorder.ts';
+import { createGateway } from './gateway/gateway.ts';
+import type { Refusal } from './gateway/refusal.ts';
+import { type Address, parseAddress } from './names/address.ts';
+import { hostsOf, modeOf, ruleCount, upstreamOf } from './policy/policy.ts';
+import { createResolver } from './resolve/resolver.ts';
+import type { Sandbox } from './sandbox/launch.ts';
+
+/** How often live connections are judged anew, so that a kill or an expiry reaches them within a second. */
+const REJUDGE_MILLISECONDS = 400;
+/** How often packets that the fence refused are collected. */
+const _PACKET_MILLISECONDS = 100;
+
+export interface FenceRequest {
+  agent: string;
+  session: string;
+  paths: Paths;
+  policyFile: string | null;
+}
+
+/** What the person is told while the fence stands. */
+export interface Telling {
+  notice(text: string): void;
+  refusal(refusal: Refusal): void;
+}
+
+/** What the session did, for the line at its end. The store has it in full. */
+export interface Tally {
+  requests: number;
+  blocked: number;
+  hosts: Set<string>;
+}
+
+export interface Outcome {
+  /** The command's exit code. */
+  code: number;
+  tally: Tally;
+  /** Files in the workspace that tools execute and that have changed. */
+  changedTools: string[];
+}
+
+/** Stands a gateway up around a sandbox that is being launched, lets the command go, and stays until it ends. */
+export async function serveFence(
+  request: FenceRequest,
+  launching: Promise<Sandbox>,
+  telling: Telling,
+): Promise<Outcome> {
+  const { agent, session, paths } = request;
+  const clock = systemClock;
+  const closers: Array<() => unknown> = [];
+  const onClose = (close: () => unknown) => closers.push(close);
+  onClose(() =>
+    launching.then(
+      (sandbox) => sandbox.stop(),
+      () => undefined,
+    ),
+  );
+  try {
+    const source = request.policyFile === null ? { paths } : { paths, policyFile: request.policyFile };
+    let loaded = await loadPolicy(source);
+    let resolver = resolverOf(loaded);
+    const tally: Tally = { requests: 0, blocked: 0, hosts: new Set() };
+    const recorder = counted(await openRecorder({ store: paths.store }), tally);
+    onClose(() => recorder.close());
+    const notice = (topic: NoticeEvent['topic'], text: string) =>
+      recorder.note({ kind: 'notice', time: clock.now(), agent, session, topic, text });
+
+    const gateway = createGateway({
+      policy: () => loaded.policy,
+      clock,
+      recorder,
+      resolver: () => resolver,
+      killed: () => isKilled(paths.kill),
+      selfAddresses: ownAddresses(),
+      onRefusal: telling.refusal,
+    });
+    onClose(() => gateway.close());
+
+    const watch = watchPolicy(
+      source,
+      (next) => {
+        loaded = next;
+        resolver = resolverOf(next);
+        gateway.rejudge();
+        notice('policy-loaded', describe(next));
+      },
+      (failure) => {
+        notice('policy-rejected', failure.message);
+        telling.notice(`the policy is broken; the one before it stays in force\n${failure.message}`);
+      },
+    );
+    onClose(() => watch.close());
+
+    const sandbox = await launching;
+    const synthetic = createSyntheticAddresses({ clock, ttl: SYNTHETIC_TTL });
+    const stub = createStub({ synthetic });
+    const serving = await serveStub(stub, sandbox.listeners);
+    onClose(() => serving.close());
+    gateway.serveTransparent({ fd: sandbox.listeners.tcp, agent, session, ...synthetic });
+    const timers = [setInterval(() => gateway.rejudge(), REJUDGE_MILLISECONDS)];
+    onClose(() => timers.forEach(clearInterval));
+
+    await sandbox.verify();
+    for (const text of sandbox.notices) telling.notice(text);
+    if (modeOf(loaded.policy) === 'observe') telling.notice('NOT ENFORCED: the policy only observes');
+    notice('gateway-started', describe(loaded));
+    sandbox.go();
+    const code = await sandbox.exited;
+    notice('gateway-stopped', `exit code ${code}`);
+    return { code, tally, changedTools: sandbox.changedTools() };
+  } finally {
+    for (const close of closers.reverse()) await close();
+  }
+}
+
+function resolverOf({ policy }: LoadedPolicy) {
+  return createResolver({ upstream: upstreamOf(policy), hosts: hostsOf(policy) });
+}
+
+function describe({ policy, files, builtIn }: LoadedPolicy): string {
+  const count = ruleCount(policy);
+  return `${count} ${count === 1 ? 'rule' : 'rules'} from ${builtIn ? 'the built-in policy' : files.join(', ')}`;
+}
+
+/** A name counted beyond this many is not worth the memory. */
+const MOST_HOSTS = 10_000;
+
+/** The same recorder; what passes through it is counted. */
+function counted(recorder: Recorder, tally: Tally): Recorder {
+  return {
+    decide(event) {
+      tally.requests++;
+      if (event.verdict !== 'allow') tally.blocked++;
+      if (tally.hosts.size < MOST_HOSTS) tally.hosts.add(event.host);
+      return recorder.decide(event);
+    },
+    note(event) {
+      if (event.kind === 'refusal') tally.blocked++;
+      recorder.note(event);
+    },
+    get writable() {
+      return recorder.writable;
+    },
+    flush: () => recorder.flush(),
+    close: () => recorder.close(),
+  };
+}
+
+/** The addresses of this machine, which no agent may reach by them. */
+function ownAddresses(): Address[] {
+  return Object.values(networkInterfaces())
+    .flatMap((each) => each ?? [])
+    .map(({ address }) => parseAddress(address))
+    .filter((address) => address !== null);
+}
