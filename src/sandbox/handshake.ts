@@ -155,7 +155,9 @@ export function sendMessage(
  * The next message, or null at the end of file. Blocks until it is here, at most as long as the socket's
  * receive time limit. Throws OsError (EAGAIN: time limit), or Error for a frame that is none.
  */
-export function receiveMessage<T extends InsideMessage | OutsideMessage>(channel: number): Received<T> | null {
+export function receiveMessage<T extends InsideMessage | OutsideMessage>(
+  channel: number,
+): Received<T> | null {
   const { fds, payload, pid } = receiveDescriptors(channel, 4);
   if (payload.length === 0) return null;
   const head = Buffer.alloc(4);

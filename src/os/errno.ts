@@ -1,0 +1,20 @@
+/** The names of system call errors (errno(3)); the numbers are the same on x86-64 and arm64. */
+import { constants } from 'node:os';
+
+export const EPERM = 1;
+export const ENOENT = 2;
+export const EINTR = 4;
+export const ENOEXEC = 8;
+export const EAGAIN = 11;
+export const EACCES = 13;
+export const ENOTDIR = 20;
+export const EINVAL = 22;
+export const ENOSYS = 38;
+export const EPROTONOSUPPORT = 93;
+export const EAFNOSUPPORT = 97;
+
+/** `EPERM` for 1, and so on; `errno 4711` for a number without a name. */
+export function errnoName(errno: number): string {
+  for (const [name, number] of Object.entries(constants.errno)) if (number === errno) return name;
+  return `errno ${errno}`;
+}

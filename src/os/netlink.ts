@@ -1,0 +1,127 @@
+/**
+ * Speaking netlink: a socket, requests, and one acknowledgement awaited for each. A fence whose network is not
+ * exactly as asked for is no fence, so every acknowledgement other than success is an error.
+ */
+import { EINTR } from './errno.ts';
+import { check, errno, libc, OsError } from './libc.ts';
+import {
+  type Answer,
+  attribute,
+  decodeAnswers,
+  encodeRequest,
+  NLM_F_ACK,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  NLM_F_REQUEST,
+  type Request,
+} from './netlinkmessage.ts';
+
+const AF_NETLINK = 16;
+const SOCK_RAW_CLOEXEC = 3 | 0o2000000;
+const SOL_SOCKET = 1;
+const SO_RCVTIMEO = 20;
+const SOL_NETLINK = 270;
+const NETLINK_CAP_ACK = 10;
+const NETLINK_EXT_ACK = 11;
+export const NETLINK_NETFILTER = 12;
+const NETLINK_ROUTE = 0;
+
+const RTM_NEWLINK = 16;
+const RTM_NEWROUTE = 24;
+const LOOPBACK = 1;
+const IFF_UP = 1;
+const RTA_OIF = 4;
+const RT_TABLE_LOCAL = 255;
+const RTPROT_BOOT = 3;
+const RT_SCOPE_HOST = 254;
+const RTN_LOCAL = 2;
+const AF_INET = 2;
+const AF_INET6 = 10;
+
+/** A socket to one part of the kernel. The caller closes it. Its reads give up after five seconds. */
+export function openNetlink(protocol: number): number {
+  const fd = check('socket', libc.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, protocol), 'netlink');
+  check('setsockopt', libc.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, new BigInt64Array([5n, 0n]), 16));
+  // Only for better words in errors: kernels without them refuse, and that is no matter.
+  libc.setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, new Int32Array([1]), 4);
+  libc.setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, new Int32Array([1]), 4);
+  return fd;
+}
+
+/** What the kernel refused, named by whoever asked. */
+export interface NamedRequest extends Request {
+  name: string;
+}
+
+/**
+ * Sends the requests as one datagram and waits until each that asked for it (NLM_F_ACK) is acknowledged.
+ * Throws OsError with the first refused request's name and the kernel's own explanation.
+ */
+export function transact(fd: number, requests: readonly NamedRequest[]): void {
+  const datagram = Buffer.concat(requests.map((request, index) => encodeRequest(request, index + 1)));
+  check('send', libc.send(fd, datagram, datagram.length, 0), 'netlink');
+  const awaited = new Set<number>();
+  for (const [index, request] of requests.entries())
+    if ((request.flags & NLM_F_ACK) !== 0) awaited.add(index + 1);
+  while (awaited.size > 0) {
+    for (const answer of receiveAnswers(fd)) {
+      if (answer.errno === null) continue;
+      if (answer.errno !== 0) throw refused(requests, answer);
+      awaited.delete(answer.sequence);
+    }
+  }
+}
+
+function refused(requests: readonly NamedRequest[], answer: Answer): OsError {
+  const name = requests[answer.sequence - 1]?.name ?? 'netlink';
+  return new OsError(name, answer.errno!, answer.explanation);
+}
+
+function receiveAnswers(fd: number): Answer[] {
+  const buffer = Buffer.alloc(32 * 1024);
+  for (;;) {
+    const length = libc.recv(fd, buffer, buffer.length, 0);
+    if (length >= 0) return decodeAnswers(buffer.subarray(0, Number(length)));
+    const failed = errno();
+    if (failed !== EINTR) throw new OsError('recv', failed, 'netlink');
+  }
+}
+
+/** Brings up `lo`, the only interface of a new network namespace. */
+export function raiseLoopback(): void {
+  const link = Buffer.alloc(16); // struct ifinfomsg
+  link.writeInt32LE(LOOPBACK, 4);
+  link.writeUInt32LE(IFF_UP, 8);
+  link.writeUInt32LE(IFF_UP, 12);
+  withRoute([{ name: 'RTM_NEWLINK', type: RTM_NEWLINK, flags: NLM_F_REQUEST | NLM_F_ACK, body: link }]);
+}
+
+/**
+ * Makes every address of a family an address of this host (AnyIP), so that a connection to anywhere is routed to
+ * `lo`, where the firewall redirects or refuses it. Without the route it would fail before the firewall sees it.
+ */
+export function addLocalRoutes(families: readonly (4 | 6)[]): void {
+  const flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+  const body = (family: 4 | 6) => {
+    const route = Buffer.alloc(12); // struct rtmsg; a destination of no bits is every address
+    route[0] = family === 4 ? AF_INET : AF_INET6;
+    route[4] = RT_TABLE_LOCAL;
+    route[5] = RTPROT_BOOT;
+    route[6] = family === 4 ? RT_SCOPE_HOST : 0;
+    route[7] = RTN_LOCAL;
+    const interfaceIndex = Buffer.alloc(4);
+    interfaceIndex.writeUInt32LE(LOOPBACK);
+    return Buffer.concat([route, attribute(RTA_OIF, interfaceIndex)]);
+  };
+  for (const family of families)
+    withRoute([{ name: `RTM_NEWROUTE (IPv${family})`, type: RTM_NEWROUTE, flags, body: body(family) }]);
+}
+
+function withRoute(requests: readonly NamedRequest[]): void {
+  const fd = openNetlink(NETLINK_ROUTE);
+  try {
+    transact(fd, requests);
+  } finally {
+    libc.close(fd);
+  }
+}

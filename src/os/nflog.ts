@@ -1,0 +1,84 @@
+/**
+ * Hearing of packets that the firewall refused (NFLOG, linux/netfilter/nfnetlink_log.h). The socket is opened
+ * inside the fence and read outside. The kernel numbers what it reports: what a flood pushed out of the socket's
+ * bounded buffer is seen as a gap, so that a count of refusals stays exact.
+ */
+import { closeDescriptor } from './descriptors.ts';
+import { libc } from './libc.ts';
+import { NETLINK_NETFILTER, openNetlink, transact } from './netlink.ts';
+import {
+  attribute,
+  attributesOf,
+  decodeAnswers,
+  NLM_F_ACK,
+  NLM_F_REQUEST,
+  number16,
+  number32,
+} from './netlinkmessage.ts';
+import { type Destination, destinationOf } from './refusedpacket.ts';
+
+const NFULNL_MSG_PACKET = 0x400;
+const NFULNL_MSG_CONFIG = 0x401;
+const CONFIG = { command: 1, mode: 2, timeout: 4, threshold: 5, flags: 6 } as const;
+const COMMAND_BIND = 1;
+const COPY_PACKET = 2;
+const FLAG_SEQUENCE = 1;
+const PACKET = { payload: 9, sequence: 12 } as const;
+const COPIED_BYTES = 128;
+const SOL_NETLINK = 270;
+const NETLINK_NO_ENOBUFS = 5;
+const MSG_DONTWAIT = 0x40;
+
+export interface RefusedPacket extends Destination {
+  /** How many refused packets before this one were lost on the way here. */
+  missed: number;
+}
+
+/** A socket that hears of every packet logged to the group in this network namespace. */
+export function openRefusalLog(group: number): number {
+  const fd = openNetlink(NETLINK_NETFILTER);
+  try {
+    transact(fd, [
+      configure(group, attribute(CONFIG.command, Buffer.of(COMMAND_BIND))),
+      configure(group, attribute(CONFIG.mode, Buffer.of(0, 0, 0, COPIED_BYTES, COPY_PACKET, 0))),
+      configure(group, number32(CONFIG.threshold, 32)), // packets handed over together, or
+      configure(group, number32(CONFIG.timeout, 1)), // what there is after this many hundredths of a second
+      configure(group, number16(CONFIG.flags, FLAG_SEQUENCE)),
+    ]);
+    // Losses are told by the numbers; an error in their place would only hide the next packets.
+    libc.setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, new Int32Array([1]), 4);
+  } catch (error) {
+    closeDescriptor(fd);
+    throw error;
+  }
+  return fd;
+}
+
+function configure(group: number, setting: Buffer) {
+  const body = Buffer.concat([Buffer.of(0, 0, group >> 8, group & 0xff), setting]); // struct nfgenmsg
+  return { name: 'nflog', type: NFULNL_MSG_CONFIG, flags: NLM_F_REQUEST | NLM_F_ACK, body };
+}
+
+const expected = new Map<number, number>();
+
+/**
+ * What has been refused since the last call, at once and without waiting: at most as much as 64 reads give, so
+ * that a flood costs a bounded time; the rest stays for the next call.
+ */
+export function readRefusals(fd: number): RefusedPacket[] {
+  const packets: RefusedPacket[] = [];
+  const buffer = Buffer.alloc(64 * 1024);
+  for (let reads = 0; reads < 64; reads++) {
+    const length = Number(libc.recv(fd, buffer, buffer.length, MSG_DONTWAIT));
+    if (length <= 0) break;
+    for (const message of decodeAnswers(buffer.subarray(0, length))) {
+      if (message.type !== NFULNL_MSG_PACKET) continue;
+      const attributes = attributesOf(message.body.subarray(4));
+      const sequence = attributes.get(PACKET.sequence)?.readUInt32BE() ?? 0;
+      const missed = (sequence - (expected.get(fd) ?? 0)) >>> 0;
+      expected.set(fd, (sequence + 1) >>> 0);
+      packets.push({ ...destinationOf(attributes.get(PACKET.payload) ?? Buffer.alloc(0)), missed });
+    }
+  }
+  return packets;
+}

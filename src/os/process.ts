@@ -1,0 +1,101 @@
+/** What the kernel says of a process, and its place among the terminal's jobs. */
+import { readFileSync } from 'node:fs';
+import { check, libc } from './libc.ts';
+
+/** Of the process's first thread. Sets are bit masks; see capabilities(7). */
+export interface ProcessStatus {
+  capEff: bigint;
+  capPrm: bigint;
+  capInh: bigint;
+  capBnd: bigint;
+  capAmb: bigint;
+  noNewPrivs: boolean;
+  /** 0 none, 2 filter. */
+  seccomp: number;
+  /** Bit n - 1 is signal n. */
+  ignoredSignals: bigint;
+  uid: number;
+  parent: number;
+}
+
+/** Null where there is no such process. A line that is missing is an Error: unknown is not harmless. */
+export function statusOf(pid: number | 'self'): ProcessStatus | null {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${pid}/status`, 'latin1');
+  } catch {
+    return null;
+  }
+  const line = (name: string) => {
+    const found = new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(text)?.[1];
+    if (found === undefined) throw new Error(`/proc/${pid}/status has no ${name}`);
+    return found;
+  };
+  const mask = (name: string) => BigInt(`0x${line(name)}`);
+  return {
+    capEff: mask('CapEff'),
+    capPrm: mask('CapPrm'),
+    capInh: mask('CapInh'),
+    capBnd: mask('CapBnd'),
+    capAmb: mask('CapAmb'),
+    noNewPrivs: line('NoNewPrivs') === '1',
+    seccomp: Number(line('Seccomp')),
+    ignoredSignals: mask('SigIgn'),
+    uid: Number(line('Uid')),
+    parent: Number(line('PPid')),
+  };
+}
+
+/** The numbers of the signals in a mask. */
+export function signalsIn(mask: bigint): number[] {
+  return Array.from({ length: 64 }, (_, bit) => bit + 1).filter(
+    (signal) => (mask >> BigInt(signal - 1)) & 1n,
+  );
+}
+
+const RLIMIT_NOFILE = 7;
+
+/** Sets the soft limit of open files, of this process. At most the hard one. */
+export function limitOpenFiles(soft: number): void {
+  const limits = new BigUint64Array(2);
+  check('prlimit', libc.prlimit(0, RLIMIT_NOFILE, null, limits), 'open files');
+  if (BigInt(soft) < limits[1]!) limits[0] = BigInt(soft);
+  check('prlimit', libc.prlimit(0, RLIMIT_NOFILE, limits, null), 'open files');
+}
+
+/** Makes this process the leader of a process group of its own. */
+export function leadProcessGroup(): void {
+  check('setpgid', libc.setpgid(0, 0));
+}
+
+const TIOCGPGRP = 0x540f;
+const TIOCSPGRP = 0x5410;
+const SIG_BLOCK = 0;
+const SIG_SETMASK = 2;
+const SIGTTOU = 22;
+
+/** The process group in the foreground of a terminal, or null where the descriptor is not our terminal. */
+export function foregroundGroup(terminal: number): number | null {
+  const group = new Int32Array(1);
+  return libc.ioctl(terminal, TIOCGPGRP, group) === 0 ? group[0]! : null;
+}
+
+/**
+ * Puts a process group of this session into the foreground. From the background the kernel would stop us for that
+ * (SIGTTOU), unless this thread blocks the signal meanwhile. Returns false where it is not our terminal.
+ */
+export function setForegroundGroup(terminal: number, group: number): boolean {
+  const blocked = Buffer.alloc(128); // sigset_t
+  const before = Buffer.alloc(128);
+  blocked.writeUInt32LE(2 ** (SIGTTOU - 1), 0);
+  libc.sigprocmask(SIG_BLOCK, blocked, before);
+  const done = libc.ioctl(terminal, TIOCSPGRP, new Int32Array([group])) === 0;
+  libc.sigprocmask(SIG_SETMASK, before, null);
+  return done;
+}
+
+/** Leads a process group of its own, in the foreground of the terminal if that is ours. */
+export function makeForeground(terminal: number | null): void {
+  leadProcessGroup();
+  if (terminal !== null) setForegroundGroup(terminal, libc.getpid());
+}

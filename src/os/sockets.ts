@@ -1,0 +1,127 @@
+/** What the runtime's own sockets do not offer: sockets by descriptor, and options that tell of a redirection. */
+import { EAFNOSUPPORT } from './errno.ts';
+import { check, errno, libc } from './libc.ts';
+
+const AF_UNIX = 1;
+const AF_INET = 2;
+const AF_INET6 = 10;
+const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_IP = 0;
+const SOL_SOCKET = 1;
+const SOL_IPV6 = 41;
+const SO_REUSEADDR = 2;
+const SO_LINGER = 13;
+const SO_NETNS_COOKIE = 71;
+const SO_ORIGINAL_DST = 80; // linux/netfilter_ipv4.h; the number is the same for IPv6
+const IPV6_V6ONLY = 26;
+const MSG_DONTWAIT_NOSIGNAL = 0x40 | 0x4000;
+
+/**
+ * Where a redirected connection was really going, or null where it was not redirected or the kernel has
+ * forgotten. `family` is that of the connection: 4 also for an IPv4 one on a socket of both families.
+ */
+export function originalDestination(fd: number, family: 4 | 6): { address: Uint8Array; port: number } | null {
+  const address = Buffer.alloc(28);
+  const length = new Uint32Array([address.length]);
+  const level = family === 4 ? SOL_IP : SOL_IPV6;
+  if (libc.getsockopt(fd, level, SO_ORIGINAL_DST, address, length) !== 0) return null;
+  const bytes = family === 4 ? address.subarray(4, 8) : address.subarray(8, 24);
+  return { address: new Uint8Array(bytes), port: address.readUInt16BE(2) };
+}
+
+/** From now on closing this connection sends a reset instead of an orderly end (SO_LINGER of zero seconds). */
+export function resetOnClose(fd: number): void {
+  check('setsockopt', libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, new Int32Array([1, 0]), 8), 'SO_LINGER');
+}
+
+/**
+ * A number that the network namespace of a socket has to itself as long as the machine runs, or null on kernels
+ * before 5.14, which do not tell.
+ */
+export function networkNamespaceOf(fd: number): bigint | null {
+  const cookie = new BigUint64Array(1);
+  const length = new Uint32Array([8]);
+  if (libc.getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, cookie, length) !== 0) return null;
+  return cookie[0]!;
+}
+
+/** Whether this kernel has IPv6 at all (it can be left out, or switched off at boot). */
+export function hasIpv6(): boolean {
+  const fd = libc.socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) {
+    if (errno() === EAFNOSUPPORT) return false;
+    check('socket', fd, 'IPv6');
+  }
+  libc.close(fd);
+  return true;
+}
+
+/** Where to bind: one loopback address, or every address of both families (of IPv4 where there is no IPv6). */
+export type Place = 'loopback4' | 'loopback6' | 'any4' | 'any';
+
+function socketAddress(place: Place, port: number): Buffer {
+  const isIpv4 = place === 'loopback4' || place === 'any4';
+  const address = Buffer.alloc(isIpv4 ? 16 : 28); // struct sockaddr_in, sockaddr_in6
+  address.writeUInt16LE(isIpv4 ? AF_INET : AF_INET6, 0);
+  address.writeUInt16BE(port, 2);
+  if (place === 'loopback4') address.set([127, 0, 0, 1], 4);
+  if (place === 'loopback6') address[23] = 1;
+  return address;
+}
+
+function openBound(place: Place, port: number, type: number): number {
+  const address = socketAddress(place, port);
+  const fd = check(
+    'socket',
+    libc.socket(address.readUInt16LE(0), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+    place,
+  );
+  check('setsockopt', libc.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, new Int32Array([1]), 4));
+  if (place === 'any')
+    check('setsockopt', libc.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, new Int32Array([0]), 4));
+  check('bind', libc.bind(fd, address, address.length), `${place} port ${port}`);
+  return fd;
+}
+
+/** A listening TCP socket, not blocking, closed on exec. */
+export function openListener(place: Place, port: number): number {
+  const fd = openBound(place, port, SOCK_STREAM);
+  const BACKLOG = 4096; // the kernel cuts it to net.core.somaxconn
+  check('listen', libc.listen(fd, BACKLOG), `${place} port ${port}`);
+  return fd;
+}
+
+/** A bound UDP socket, not blocking, closed on exec. */
+export function openDatagram(place: Place, port: number): number {
+  return openBound(place, port, SOCK_DGRAM);
+}
+
+/**
+ * Tries to reach a port of loopback, by a TCP connection and by a datagram, and does not wait for an answer.
+ * Whether something came is for the other side to say.
+ */
+export function knockAtPort(family: 4 | 6, port: number): void {
+  const address = socketAddress(family === 4 ? 'loopback4' : 'loopback6', port);
+  for (const type of [SOCK_STREAM, SOCK_DGRAM]) {
+    const fd = libc.socket(address.readUInt16LE(0), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) continue;
+    if (libc.connect(fd, address, address.length) === 0 && type === SOCK_DGRAM)
+      libc.send(fd, Buffer.of(0), 1, MSG_DONTWAIT_NOSIGNAL);
+    libc.close(fd);
+  }
+}
+
+/** Tries to connect to a UNIX stream socket: a path, or an abstract name without its leading NUL. */
+export function knockAtUnixSocket(name: Uint8Array, abstract: boolean): void {
+  const PATH = 2;
+  const address = Buffer.alloc(PATH + name.length + 1); // both forms: a NUL before, or a NUL behind
+  address.writeUInt16LE(AF_UNIX, 0);
+  address.set(name, abstract ? PATH + 1 : PATH);
+  const fd = libc.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return;
+  libc.connect(fd, address, address.length);
+  libc.close(fd);
+}

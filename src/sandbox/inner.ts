@@ -1,0 +1,212 @@
+/**
+ * The inside of a starting fence: bwrap has executed this program in new user, network, pid and ipc namespaces,
+ * with the mounts and the few capabilities that are needed here. It builds the network, hands the sockets out,
+ * mounts the layers, gives up everything and becomes the command. Nothing of it is left then. It loads no library:
+ * a person waits for it.
+ */
+import { fstatSync, lstatSync, mkdirSync } from 'node:fs';
+import { EINVAL, ENOENT, errnoName } from '../os/errno.ts';
+import { executeFile, resetSignals } from '../os/execute.ts';
+import { check, cString, libc, OsError } from '../os/libc.ts';
+import { lockDown } from '../os/lockdown.ts';
+import { coverFile, coverFolder, detachMount, mountMemory, mountOverlay, moveMount } from '../os/mount.ts';
+import { addLocalRoutes, raiseLoopback } from '../os/netlink.ts';
+import { openRefusalLog } from '../os/nflog.ts';
+import { applyRuleset } from '../os/nftables.ts';
+import { limitOpenFiles, makeForeground, signalsIn, statusOf } from '../os/process.ts';
+import { hasIpv6, knockAtPort, knockAtUnixSocket, openDatagram, openListener } from '../os/sockets.ts';
+import {
+  CHANNEL,
+  type FenceSocket,
+  type Mount,
+  type OutsideMessage,
+  type Plan,
+  receiveMessage,
+  type Step,
+  sendMessage,
+  textToBytes,
+} from './handshake.ts';
+
+/** Above the range that the kernel gives to outgoing connections, and assigned to nobody. */
+const GATEWAY_PORT = 65_001;
+const DNS_PORT = 65_053;
+const LOG_GROUP = 1;
+const EXIT_OURS = 125;
+const EXIT_NOT_EXECUTABLE = 126;
+const EXIT_NOT_FOUND = 127;
+
+let step: Step = 'descriptors';
+
+/** Never returns: becomes the command, or tells the outside what failed and exits. */
+export function runInside(): never {
+  try {
+    refuseSockets();
+    sendNetwork();
+    step = 'plan';
+    const plan = awaitPlan();
+    step = 'mount';
+    const layers = plan.mounts.map(perform).filter((layer) => layer !== null);
+    step = 'cwd';
+    check('chdir', libc.chdir(cString(textToBytes(plan.cwd))), plan.cwd);
+    step = 'lockdown';
+    if (plan.openFiles !== null) limitOpenFiles(plan.openFiles);
+    const ignored = ignoredByUs(plan);
+    const landlock = lockDown();
+    step = 'canary';
+    knockAtCanaries(plan);
+    sendMessage(CHANNEL, { kind: 'locked', layers, landlock });
+    step = 'execute';
+    awaitGo();
+    makeForeground(plan.terminal);
+    resetSignals(ignored);
+    fail(
+      executeFile(plan.command.map(textToBytes), plan.environment.map(textToBytes)),
+      plan.command[0] ?? '',
+    );
+  } catch (error) {
+    const isOs = error instanceof OsError;
+    report(
+      isOs ? error.call : '',
+      isOs ? error.code : '',
+      error instanceof Error ? error.message : '',
+      EXIT_OURS,
+    );
+  }
+}
+
+/** A socket that came as stdin, stdout or stderr could be connected anew, outside our network. */
+function refuseSockets(): void {
+  for (const fd of [0, 1, 2])
+    if (fstatSync(fd).isSocket()) throw new Error(`descriptor ${fd} is a socket of the outside`);
+}
+
+function sendNetwork(): void {
+  step = 'loopback';
+  raiseLoopback();
+  step = 'routes';
+  const ipv6 = hasIpv6();
+  const families = ipv6 ? ([4, 6] as const) : ([4] as const);
+  addLocalRoutes(families);
+  step = 'firewall';
+  const refusals = raiseFirewall(families);
+  step = 'listeners';
+  const sockets: [FenceSocket, number][] = [
+    ['tcp', openListener(ipv6 ? 'any' : 'any4', GATEWAY_PORT)],
+    // On the very address that the redirection leads to, or answers would leave from another one.
+    ['dnsUdp4', openDatagram('loopback4', DNS_PORT)],
+    ['dnsTcp4', openListener('loopback4', DNS_PORT)],
+  ];
+  if (ipv6)
+    sockets.push(
+      ['dnsUdp6', openDatagram('loopback6', DNS_PORT)],
+      ['dnsTcp6', openListener('loopback6', DNS_PORT)],
+    );
+  if (refusals !== null) sockets.push(['refusals', refusals]);
+  sendMessage(
+    CHANNEL,
+    { kind: 'network', sockets: sockets.map(([name]) => name), ipv6, refusalLog: refusals !== null },
+    sockets.map(([, fd]) => fd),
+  );
+}
+
+/** The log is the one part that a fence can do without: it refuses as well in silence. Returns its socket. */
+function raiseFirewall(families: readonly (4 | 6)[]): number | null {
+  const ports = { families, gatewayPort: GATEWAY_PORT, dnsPort: DNS_PORT };
+  try {
+    const log = openRefusalLog(LOG_GROUP);
+    applyRuleset({ ...ports, logGroup: LOG_GROUP });
+    return log;
+  } catch (error) {
+    if (!(error instanceof OsError)) throw error;
+    applyRuleset({ ...ports, logGroup: null });
+    return null;
+  }
+}
+
+function awaitPlan(): Plan {
+  const message = awaitMessage();
+  if (message.kind !== 'plan') throw new Error(`'${message.kind}' in place of a plan`);
+  return message.plan;
+}
+
+function awaitGo(): void {
+  const message = awaitMessage();
+  if (message.kind !== 'go') throw new Error(`'${message.kind}' in place of go`);
+}
+
+function awaitMessage(): OutsideMessage {
+  const received = receiveMessage<OutsideMessage>(CHANNEL);
+  if (received === null) process.exit(EXIT_OURS); // the outside has ended: nobody is left to tell
+  return received.message;
+}
+
+/** For an overlay, where its changes live; otherwise null. */
+function perform(mount: Mount): 'kept' | 'memory' | null {
+  const target = textToBytes(mount.target);
+  switch (mount.kind) {
+    case 'overlay':
+      return layOver(mount);
+    case 'move':
+      moveMount(textToBytes(mount.source), target);
+      return null;
+    case 'hide':
+      hide(target);
+      return null;
+    case 'detach':
+      detachMount(target);
+      return null;
+  }
+}
+
+function layOver(overlay: Extract<Mount, { kind: 'overlay' }>): 'kept' | 'memory' {
+  const lower = textToBytes(overlay.lower);
+  const target = textToBytes(overlay.target);
+  try {
+    mountOverlay(lower, textToBytes(overlay.upper), textToBytes(overlay.work), target);
+    return 'kept';
+  } catch (error) {
+    const cannotHold = error instanceof OsError && error.call === 'mount' && error.errno === EINVAL;
+    if (!cannotHold || overlay.spare === null) throw error;
+  }
+  const spare = textToBytes(overlay.spare);
+  mountMemory(spare, overlay.memory);
+  const [upper, work] = ['/upper', '/work'].map((name) => Buffer.concat([spare, Buffer.from(name)]));
+  for (const folder of [upper!, work!]) mkdirSync(folder, 0o755);
+  mountOverlay(lower, upper!, work!, target);
+  detachMount(spare);
+  return 'memory';
+}
+
+function hide(target: Buffer): void {
+  const found = lstatSync(target, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (found.isDirectory()) coverFolder(target);
+  else coverFile(target);
+}
+
+function knockAtCanaries(plan: Plan): void {
+  for (const canary of plan.canaries) {
+    if (canary.kind === 'loopback') knockAtPort(canary.family, canary.port);
+    else knockAtUnixSocket(textToBytes(canary.name), canary.abstract);
+  }
+}
+
+function ignoredByUs(plan: Plan): number[] {
+  const status = statusOf('self');
+  if (status === null) throw new Error('no /proc');
+  return signalsIn(status.ignoredSignals).filter((signal) => !plan.ignoredSignals.includes(signal));
+}
+
+function fail(errno: number, command: string): never {
+  const exit = errno === ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+  report('execve', errnoName(errno), command, exit);
+}
+
+function report(call: string, errno: string, detail: string, exit: number): never {
+  try {
+    sendMessage(CHANNEL, { kind: 'failed', step, call, errno, detail, exit });
+  } catch {
+    // The outside has ended; the exit code is all that is left.
+  }
+  process.exit(exit);
+}
