@@ -10,7 +10,7 @@
  */
 import type { Address } from './address.ts';
 import { type Embedded, embeddedIn } from './embedded.ts';
-import { parseRange, rangeContains } from './range.ts';
+import { parseRange, type Range, rangeContains } from './range.ts';
 
 export type AddressClass =
   | 'public'
@@ -44,36 +44,36 @@ const METADATA = new Set([
 ]);
 
 /** The first range that holds the address decides. */
-const RANGES = (
-  [
-    ['0.0.0.0/8', 'unspecified'], // Linux connects 0.0.0.0 to this machine
-    ['10.0.0.0/8', 'private'],
-    ['100.64.0.0/10', 'shared'],
-    ['127.0.0.0/8', 'loopback'],
-    ['169.254.0.0/16', 'link-local'],
-    ['172.16.0.0/12', 'private'],
-    ['192.0.0.0/24', 'reserved'],
-    ['192.88.99.0/24', 'reserved'], // 6to4 relays, RFC 7526
-    ['192.168.0.0/16', 'private'],
-    ['198.18.0.0/15', 'benchmark'],
-    ['224.0.0.0/4', 'multicast'],
-    ['255.255.255.255', 'broadcast'],
-    ['240.0.0.0/4', 'reserved'],
-    ['0.0.0.0/0', 'public'],
-    ['::', 'unspecified'],
-    ['::1', 'loopback'],
-    ['64:ff9b::/96', 'public'],
-    ['2001:2::/48', 'benchmark'],
-    ['2001:db8::/32', 'public'],
-    ['2001::/23', 'reserved'], // IETF protocol assignments
-    ['2000::/3', 'public'],
-    ['fc00::/7', 'unique-local'],
-    ['fe80::/10', 'link-local'],
-    ['fec0::/10', 'private'], // site-local, RFC 3879
-    ['ff00::/8', 'multicast'],
-    ['::/0', 'reserved'],
-  ] as const
-).map(([range, addressClass]) => ({ range: parseRange(range)!, addressClass }));
+const RANGES = [
+  ['0.0.0.0/8', 'unspecified'], // Linux connects 0.0.0.0 to this machine
+  ['10.0.0.0/8', 'private'],
+  ['100.64.0.0/10', 'shared'],
+  ['127.0.0.0/8', 'loopback'],
+  ['169.254.0.0/16', 'link-local'],
+  ['172.16.0.0/12', 'private'],
+  ['192.0.0.0/24', 'reserved'],
+  ['192.88.99.0/24', 'reserved'], // 6to4 relays, RFC 7526
+  ['192.168.0.0/16', 'private'],
+  ['198.18.0.0/15', 'benchmark'],
+  ['224.0.0.0/4', 'multicast'],
+  ['255.255.255.255', 'broadcast'],
+  ['240.0.0.0/4', 'reserved'],
+  ['0.0.0.0/0', 'public'],
+  ['::', 'unspecified'],
+  ['::1', 'loopback'],
+  ['64:ff9b::/96', 'public'],
+  ['2001:2::/48', 'benchmark'],
+  ['2001:db8::/32', 'public'],
+  ['2001::/23', 'reserved'], // IETF protocol assignments
+  ['2000::/3', 'public'],
+  ['fc00::/7', 'unique-local'],
+  ['fe80::/10', 'link-local'],
+  ['fec0::/10', 'private'], // site-local, RFC 3879
+  ['ff00::/8', 'multicast'],
+  ['::/0', 'reserved'],
+] as const satisfies ReadonlyArray<readonly [string, AddressClass]>;
+/** Parsed at the first use: reading names must not wait for it. */
+let ranges: ReadonlyArray<{ range: Range; addressClass: AddressClass }> | undefined;
 
 const NEVER_DIALLED: ReadonlySet<Embedded['form']> = new Set([
   'mapped',
@@ -92,5 +92,6 @@ export function classOf(address: Address): AddressClass {
     if (inner !== undefined) return inner;
     if (NEVER_DIALLED.has(embedded.form)) return 'reserved';
   }
-  return RANGES.find(({ range }) => rangeContains(range, address))!.addressClass;
+  ranges ??= RANGES.map(([text, addressClass]) => ({ range: parseRange(text)!, addressClass }));
+  return ranges.find(({ range }) => rangeContains(range, address))!.addressClass;
 }

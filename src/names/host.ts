@@ -27,13 +27,16 @@ const DOT = 5;
 const IPV6 = 6;
 
 /** What each ASCII character is to a host; anything else is refused. */
-const KINDS = Uint8Array.from({ length: 128 }, (_, code) => {
-  const character = String.fromCharCode(code);
-  if (/[a-z_]/.test(character)) return LETTER;
-  if (/[A-Z]/.test(character)) return UPPER;
-  if (/[0-9]/.test(character)) return DIGIT;
-  return { '-': HYPHEN, '.': DOT, ':': IPV6, '[': IPV6 }[character] ?? REFUSED;
-});
+const KINDS = new Uint8Array(128);
+for (const [kind, characters] of [
+  [LETTER, 'abcdefghijklmnopqrstuvwxyz_'],
+  [UPPER, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'],
+  [DIGIT, '0123456789'],
+  [HYPHEN, '-'],
+  [DOT, '.'],
+  [IPV6, ':['],
+] as const)
+  for (let i = 0; i < characters.length; i++) KINDS[characters.charCodeAt(i)] = kind;
 
 /** Null for everything that is not plainly a host. */
 export function parseHost(text: string): Host | null {
