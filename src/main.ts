@@ -17,7 +17,7 @@ async function main(words: readonly string[]): Promise<number> {
 const words = process.argv.slice(2);
 if (words[0] === '__inner') {
   const { inner } = await import('./sandbox/inner.ts');
-  await inner(words.slice(1));
+  inner();
 } else if (hasObeyed(process.env)) {
   const isBinary = import.meta.url.startsWith('file:///$bunfs/');
   const script = isBinary ? [] : [...process.execArgv, process.argv[1]!];

@@ -19,12 +19,14 @@ import { type Destination, destinationOf } from './refusedpacket.ts';
 
 const NFULNL_MSG_PACKET = 0x400;
 const NFULNL_MSG_CONFIG = 0x401;
-const CONFIG = { command: 1, mode: 2, timeout: 4, threshold: 5, flags: 6 } as const;
+const CONFIG = { command: 1, mode: 2, bufferSize: 3, threshold: 5, flags: 6 } as const;
 const COMMAND_BIND = 1;
 const COPY_PACKET = 2;
 const FLAG_SEQUENCE = 1;
 const PACKET = { payload: 9, sequence: 12 } as const;
 const COPIED_BYTES = 128;
+const SOL_SOCKET = 1;
+const SO_RCVBUF = 8;
 const SOL_NETLINK = 270;
 const NETLINK_NO_ENOBUFS = 5;
 const MSG_DONTWAIT = 0x40;
@@ -41,10 +43,12 @@ export function openRefusalLog(group: number): number {
     transact(fd, [
       configure(group, attribute(CONFIG.command, Buffer.of(COMMAND_BIND))),
       configure(group, attribute(CONFIG.mode, Buffer.of(0, 0, 0, COPIED_BYTES, COPY_PACKET, 0))),
-      configure(group, number32(CONFIG.threshold, 32)), // packets handed over together, or
-      configure(group, number32(CONFIG.timeout, 1)), // what there is after this many hundredths of a second
+      // Each packet at once, in no more memory than it needs: the last one before an end is not waited for.
+      configure(group, number32(CONFIG.threshold, 1)),
+      configure(group, number32(CONFIG.bufferSize, 512)),
       configure(group, number16(CONFIG.flags, FLAG_SEQUENCE)),
     ]);
+    libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, new Int32Array([1 << 20]), 4); // the kernel allows what it likes
     // Losses are told by the numbers; an error in their place would only hide the next packets.
     libc.setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, new Int32Array([1]), 4);
   } catch (error) {

@@ -4,7 +4,7 @@
  * mounts the layers, gives up everything and becomes the command. Nothing of it is left then. It loads no library:
  * a person waits for it.
  */
-import { fstatSync, lstatSync, mkdirSync } from 'node:fs';
+import { chmodSync, fstatSync, lstatSync, mkdirSync, statSync } from 'node:fs';
 import { EINVAL, ENOENT, errnoName } from '../os/errno.ts';
 import { executeFile, resetSignals } from '../os/execute.ts';
 import { check, cString, libc, OsError } from '../os/libc.ts';
@@ -38,7 +38,7 @@ const EXIT_NOT_FOUND = 127;
 let step: Step = 'descriptors';
 
 /** Never returns: becomes the command, or tells the outside what failed and exits. */
-export function runInside(): never {
+export function inner(): never {
   try {
     refuseSockets();
     sendNetwork();
@@ -171,7 +171,8 @@ function layOver(overlay: Extract<Mount, { kind: 'overlay' }>): 'kept' | 'memory
   const spare = textToBytes(overlay.spare);
   mountMemory(spare, overlay.memory);
   const [upper, work] = ['/upper', '/work'].map((name) => Buffer.concat([spare, Buffer.from(name)]));
-  for (const folder of [upper!, work!]) mkdirSync(folder, 0o755);
+  for (const folder of [upper!, work!]) mkdirSync(folder);
+  chmodSync(upper!, statSync(lower).mode); // the layer's folder is what the command sees as the lower one's
   mountOverlay(lower, upper!, work!, target);
   detachMount(spare);
   return 'memory';
