@@ -1,0 +1,81 @@
+/**
+ * The only name server inside the fence. It answers from memory and asks nobody, so a question carries nothing
+ * out, whatever its labels say. Whether a name may be reached is decided when a connection to it comes.
+ */
+import { addressOf } from '../names/address.ts';
+import { parseHost } from '../names/host.ts';
+import { type Answer, parseQuestion, type Question, writeAnswer } from '../wire/dns/message.ts';
+import { CLASS_IN, RCODE, TYPE, typeName } from '../wire/dns/type.ts';
+import { addressOfReverseName } from './reverse.ts';
+import type { SyntheticAddresses } from './synthetic.ts';
+
+export interface Stub {
+  /** The answer to one whole message; null where none may be given. */
+  answer(message: Uint8Array, transport: 'udp' | 'tcp'): Uint8Array | null;
+}
+
+interface Options {
+  synthetic: SyntheticAddresses;
+  /** Every well-formed question: the name as it is compared, the type as in `AAAA`. */
+  onQuestion(name: string, type: string): void;
+  /** Every synthetic address is taken and a name went without. */
+  onExhausted(): void;
+}
+
+/** RFC 6761 section 6.3: localhost is this machine, which inside the fence means the fence. */
+const LOCALHOST = /(^|\.)localhost$/;
+const LOOPBACK = {
+  4: addressOf(Uint8Array.of(127, 0, 0, 1)),
+  6: addressOf(Uint8Array.from({ length: 16 }, (_, i) => (i === 15 ? 1 : 0))),
+} as const;
+
+export function createStub(options: Options): Stub {
+  const { synthetic, onQuestion, onExhausted } = options;
+  const { ttl } = synthetic;
+  const REFUSED: Answer = { rcode: RCODE.refused, ttl };
+  const NO_DATA: Answer = { rcode: RCODE.noError, ttl };
+
+  const addressAnswer = (name: string, family: 4 | 6): Answer => {
+    if (LOCALHOST.test(name)) return { rcode: RCODE.noError, addresses: [LOOPBACK[family]], ttl };
+    const address = synthetic.addressFor(name, family);
+    if (address !== null) return { rcode: RCODE.noError, addresses: [address], ttl };
+    onExhausted();
+    return { rcode: RCODE.servFail, ttl };
+  };
+
+  const pointerAnswer = (name: string): Answer => {
+    const address = addressOfReverseName(name);
+    if (address === null || !synthetic.covers(address)) return REFUSED;
+    const host = synthetic.nameOf(address);
+    return host === null ? { rcode: RCODE.nxDomain, ttl } : { rcode: RCODE.noError, ptr: host, ttl };
+  };
+
+  const answerTo = (question: Question): Answer => {
+    if (question.edns !== null && question.edns.version !== 0) return { rcode: RCODE.badVers, ttl };
+    const host = parseHost(question.name);
+    if (question.class !== CLASS_IN || host?.kind !== 'name') return REFUSED;
+    onQuestion(host.name, typeName(question.type));
+    switch (question.type) {
+      case TYPE.A:
+        return addressAnswer(host.name, 4);
+      case TYPE.AAAA:
+        return addressAnswer(host.name, 6);
+      // The name has none: no keys for an encrypted ClientHello, no hint at QUIC or at other addresses (RFC 9460).
+      case TYPE.HTTPS:
+      case TYPE.SVCB:
+        return NO_DATA;
+      case TYPE.PTR:
+        return pointerAnswer(host.name);
+      default:
+        return REFUSED;
+    }
+  };
+
+  return {
+    answer(message, transport) {
+      const parsed = parseQuestion(message);
+      if (parsed.state === 'malformed') return parsed.reply;
+      return writeAnswer(parsed.value, answerTo(parsed.value), transport);
+    },
+  };
+}
