@@ -85,7 +85,7 @@ function conditions(stage: Stage): Condition[] {
   // Routing's netlink answers what addresses and interfaces there are; the firewall's has no business here.
   const routingOnly = [PROTOCOL, ...whenNoneOf([NETLINK_ROUTE], [end(failWith(EPROTONOSUPPORT))])];
   return [
-    refuseCreatedMode('openat', 1, 2 + 1),
+    refuseCreatedMode('openat', 2, 3),
     refuseCreatedMode('open', 1, 2),
     {
       calls: ['ioctl'],
