@@ -12,7 +12,7 @@ import { DEFAULT_PORT, parseTarget } from './target.ts';
 
 interface Options {
   agent: string;
-  batch: boolean;
+  batch?: boolean;
   policy?: string;
   json?: boolean;
 }
@@ -20,7 +20,7 @@ interface Options {
 /** Resolves to the exit code. */
 export async function check(text: string | undefined, options: Options): Promise<number> {
   const paths = pathsOf();
-  if (options.batch === (text !== undefined))
+  if ((options.batch === true) === (text !== undefined))
     throw new Failure('usage', 'Give one host, or --batch and hosts on standard input.');
   const asked = text === undefined ? null : parseTarget(text);
   const { policy } = await loadPolicy(policyOf(options, paths));

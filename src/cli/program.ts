@@ -7,8 +7,9 @@ import { version } from '../../package.json';
 import { EXIT, Failure, RUN_EXIT } from '../base/failure.ts';
 import { printable } from '../names/display.ts';
 import { sayRaw } from './output.ts';
+import { NO_RUN_OPTIONS } from './runarguments.ts';
 
-const many = (value: string, before: string[]) => [...before, value];
+const many = (value: string, before: string[] = []) => [...before, value];
 
 function add(parent: Command, usage: string, summary: string, examples: readonly string[]): Command {
   const command = parent.command(usage).summary(summary).description(`${summary}.`);
@@ -33,8 +34,10 @@ export function createProgram(): Command {
     .enablePositionalOptions()
     .exitOverride()
     .showSuggestionAfterError()
-    .configureOutput({ writeErr: (text) => sayRaw(printableLines(text)) });
-  program.action(() => program.help());
+    .configureOutput({
+      writeErr: (text) => sayRaw(printableLines(text)),
+      outputError: (text, write) => write(text.replace(/^error: /, 'clawctl: ')),
+    });
 
   const egress = add(program, 'egress', 'Fence an agent, and see and decide what may leave', [
     'clawctl egress run -- npm view is-number version',
@@ -42,7 +45,6 @@ export function createProgram(): Command {
     'clawctl egress blocked --last 24h',
   ]);
   egress.helpCommand(false).enablePositionalOptions();
-  egress.action(() => egress.help());
 
   add(egress, 'run', 'Run a command inside the fence', [
     'clawctl egress run -- npm view is-number version',
@@ -57,16 +59,12 @@ export function createProgram(): Command {
       many,
       [],
     )
-    .option('--read <path>', 'show a path that is hidden by default, such as ~/.ssh (repeatable)', many, [])
-    .option('--socket <path>', 'let the command use this unix socket (repeatable)', many, [])
-    .option(
-      '--force',
-      'allow --socket for a socket that leads out of the fence (docker, D-Bus, systemd)',
-      false,
-    )
-    .option('--fresh', 'forget what earlier runs of this agent wrote to its copy of the home', false)
-    .option('--quiet', 'do not report refusals on standard error', false)
-    .option('--json', 'report refusals and the summary on standard error as JSON lines', false)
+    .option('--read <path>', 'show a path that is hidden by default, such as ~/.ssh (repeatable)', many)
+    .option('--socket <path>', 'let the command use this unix socket (repeatable)', many)
+    .option('--force', 'allow --socket for a socket that leads out of the fence (docker, D-Bus, systemd)')
+    .option('--fresh', 'forget what earlier runs of this agent wrote to its copy of the home')
+    .option('--quiet', 'do not report refusals on standard error')
+    .option('--json', 'report refusals and the summary on standard error as JSON lines')
     .argument('<command...>', 'the command and its arguments, after --')
     .passThroughOptions()
     .addHelpText(
@@ -79,7 +77,7 @@ but a command can print the like: trust 'clawctl egress blocked', typed by you, 
     )
     .action(async (command: string[], options) => {
       const { run } = await import('./run.ts');
-      process.exitCode = await run({ agent: null, policy: null, ...options, command });
+      process.exitCode = await run({ ...NO_RUN_OPTIONS, ...options, command });
     });
 
   add(egress, 'add', 'Allow hosts', [
@@ -89,12 +87,12 @@ but a command can print the like: trust 'clawctl egress blocked', typed by you, 
     'clawctl egress add --preset python',
   ])
     .argument('[host...]', 'names, *.names, addresses or ranges')
-    .option('--port <number>', 'allow this port instead of 80 and 443 (repeatable)', many, [])
+    .option('--port <number>', 'allow this port instead of 80 and 443 (repeatable)', many)
     .addOption(agent('allow it for this agent only'))
     .option('--for <duration>', 'allow it for this long only, such as 2h')
     .option('--note <text>', 'why; kept with the rule')
     .option('--preset <name>', 'allow the hosts of a preset')
-    .option('--force', 'admit a wildcard over a whole public suffix, or * alone', false)
+    .option('--force', 'admit a wildcard over a whole public suffix, or * alone')
     .addOption(policy())
     .addOption(json())
     .action(async (hosts: string[], options) => (await import('./add.ts')).add(hosts, options));
@@ -163,11 +161,7 @@ but a command can print the like: trust 'clawctl egress blocked', typed by you, 
   ])
     .argument('[target]', 'HOST or HOST:PORT (port 443 if none is given)')
     .addOption(agent('as this agent').default('cli'))
-    .option(
-      '--batch',
-      'read {"host","port","agent"} from standard input, one a line; answer one a line',
-      false,
-    )
+    .option('--batch', 'read {"host","port","agent"} from standard input, one a line; answer one a line')
     .addOption(policy())
     .addOption(json())
     .addHelpText(

@@ -20,20 +20,21 @@ const FLAGS = ['force', 'fresh', 'quiet', 'json'] as const;
 const LISTS = ['write', 'read', 'socket'] as const;
 const VALUES = ['agent', 'policy'] as const;
 
+export const NO_RUN_OPTIONS = {
+  agent: null,
+  policy: null,
+  write: [] as string[],
+  read: [] as string[],
+  socket: [] as string[],
+  force: false,
+  fresh: false,
+  quiet: false,
+  json: false,
+};
+
 /** Takes what follows `egress run`. Null: not well formed, or the person asks for help. */
 export function readRunArguments(words: readonly string[]): RunArguments | null {
-  const result: RunArguments = {
-    agent: null,
-    policy: null,
-    write: [],
-    read: [],
-    socket: [],
-    force: false,
-    fresh: false,
-    quiet: false,
-    json: false,
-    command: [],
-  };
+  const result: RunArguments = { ...NO_RUN_OPTIONS, write: [], read: [], socket: [], command: [] };
   for (let at = 0; at < words.length; at++) {
     const word = words[at]!;
     if (word === '--' || !word.startsWith('-')) {

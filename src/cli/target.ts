@@ -53,7 +53,6 @@ export function badHost(text: string): Failure {
 }
 
 function asciiForm(text: string): string | null {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: the range is all of ASCII
   if (/^[\x00-\x7f]*$/.test(text)) return null;
   try {
     const { hostname } = new URL(`http://${text}/`);
