@@ -1,40 +1,126 @@
 /** Carrying bytes between two connections until both are done. */
 import type { Ending, Socket, SocketHandler } from './socket.ts';
 
+/** Stands in the way from the near side to the far side, for as long as what passes must be looked at. */
+export interface Gate {
+  /** The next bytes from the near side. What may go on is given to `relay.pass`, now or later. */
+  push(bytes: Uint8Array): void;
+  /** The near side has sent everything. Answered with `relay.passEnd`, now or later. */
+  end(): void;
+}
+
+/** Why the near side is not being read. */
+const FAR_IS_FULL = 1;
+const FAR_IS_MISSING = 2;
+const GATE_IS_BUSY = 4;
+
 /**
- * Two sockets joined: back-pressure by pausing the faster side (so at most one chunk, 512 KiB, waits per
- * direction), FIN passed on as FIN after the bytes before it, RST as RST. Takes over as handler of both; bytes
- * that arrived earlier must have been written before.
+ * A near socket (who connected to us) and, once it is there, a far one. Back-pressure by pausing the faster
+ * side, so at most one chunk (512 KiB) waits per direction; FIN is passed on as FIN after the bytes before it,
+ * RST as RST. Bytes from the far side always flow at once; those from the near side go through the gate.
  */
 export class Relay implements SocketHandler {
+  far: Socket | null = null;
+  gate: Gate | null = null;
+  /** Sees what comes from the far side before it is passed on. */
+  watch: ((bytes: Uint8Array) => void) | null = null;
+  /** Who broke off first, if anybody did. */
+  brokenBy: Socket | null = null;
+  #early: Uint8Array[] = [];
+  #endEarly = false;
+  #waits = 0;
+  #finished = false;
+
+  /** `onFinished`: once, when every socket it holds has closed; `reset` if any of them broke off. */
   constructor(
-    readonly left: Socket,
-    readonly right: Socket,
-    private readonly onClosed: (ending: Ending) => void,
-  ) {
-    left.handler = this;
-    right.handler = this;
+    readonly near: Socket,
+    private readonly onFinished: (ending: Ending) => void,
+  ) {}
+
+  /** Joins the far side. What the gate has passed already goes out first. */
+  join(far: Socket): void {
+    this.far = far;
+    far.handler = this;
+    const early = this.#early;
+    this.#early = [];
+    for (const bytes of early) {
+      if (!far.write(bytes)) this.#waits |= FAR_IS_FULL;
+    }
+    if (this.#endEarly) far.end();
+    this.#ready(FAR_IS_MISSING);
+  }
+
+  /** Sends bytes of the near side on, however many; the near side pauses where they have to wait. */
+  pass(bytes: Uint8Array): void {
+    if (this.far === null) {
+      this.#early.push(bytes);
+      this.#wait(FAR_IS_MISSING);
+    } else if (!this.far.write(bytes)) this.#wait(FAR_IS_FULL);
+  }
+
+  passEnd(): void {
+    if (this.far === null) this.#endEarly = true;
+    else this.far.end();
+  }
+
+  /** The gate needs time: no more bytes until `resumeGate`. */
+  pauseGate(): void {
+    this.#wait(GATE_IS_BUSY);
+  }
+
+  resumeGate(): void {
+    this.#ready(GATE_IS_BUSY);
+  }
+
+  /** Nothing was said and nothing will be: both sides, in good order, whether or not the far one is there yet. */
+  finish(): void {
+    this.near.end();
+    this.far?.end();
+  }
+
+  /** Both sides, at once. */
+  reset(): void {
+    this.near.reset();
+    this.far?.reset();
   }
 
   onData(from: Socket, bytes: Uint8Array): void {
-    if (!this.#other(from).write(bytes)) from.pause();
+    if (from !== this.near) {
+      if (this.watch !== null) this.watch(bytes);
+      if (!this.near.write(bytes)) from.pause();
+    } else if (this.gate !== null) this.gate.push(bytes);
+    else this.pass(bytes);
   }
 
   onDrain(socket: Socket): void {
-    this.#other(socket).resume();
+    if (socket === this.near) this.far?.resume();
+    else this.#ready(FAR_IS_FULL);
   }
 
   onEnd(from: Socket): void {
-    this.#other(from).end();
+    if (from !== this.near) this.near.end();
+    else if (this.gate !== null) this.gate.end();
+    else this.passEnd();
   }
 
   onClose(socket: Socket, ending: Ending): void {
-    const other = this.#other(socket);
-    if (ending === 'reset') other.reset();
-    if (!other.open) this.onClosed(ending);
+    const other = socket === this.near ? this.far : this.near;
+    if (ending === 'reset') {
+      this.brokenBy ??= socket;
+      other?.reset();
+    }
+    if (this.#finished || other?.open) return;
+    this.#finished = true;
+    this.onFinished(this.brokenBy === null ? ending : 'reset');
   }
 
-  #other(socket: Socket): Socket {
-    return socket === this.left ? this.right : this.left;
+  #wait(why: number): void {
+    this.#waits |= why;
+    this.near.pause();
+  }
+
+  #ready(why: number): void {
+    this.#waits &= ~why;
+    if (this.#waits === 0) this.near.resume();
   }
 }

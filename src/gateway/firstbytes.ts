@@ -1,0 +1,58 @@
+/**
+ * On ports that only an explicit rule opens: TLS and HTTP are looked at as on their own ports, anything else
+ * passes. A client that waits for the origin to speak first is not kept waiting.
+ */
+import type { Gate, Relay } from '../net/relay.ts';
+import type { HeadLimits } from '../wire/http/fields.ts';
+import type { Judge } from './gates.ts';
+import { Gathered } from './gathered.ts';
+import { HttpGate } from './httpgate.ts';
+import { protocolOf } from './protocol.ts';
+import { TlsGate } from './tlsgate.ts';
+
+class AnyProtocolGate implements Gate {
+  #held = new Gathered();
+
+  constructor(
+    private readonly relay: Relay,
+    private readonly judge: Judge,
+    private readonly limits: HeadLimits,
+  ) {}
+
+  push(bytes: Uint8Array): void {
+    this.#held.push(bytes);
+    const protocol = protocolOf(this.#held.bytes, this.limits.bytes);
+    if (protocol === null) {
+      this.judge.unfinished(true);
+      return;
+    }
+    this.judge.unfinished(false);
+    const first = this.#held.takeAll();
+    if (protocol === 'other') {
+      this.relay.gate = null;
+      this.relay.pass(first);
+      return;
+    }
+    const gate =
+      protocol === 'tls'
+        ? new TlsGate(this.relay, this.judge)
+        : new HttpGate(this.relay, this.judge, { limits: this.limits, webSocket: true });
+    this.relay.gate = gate;
+    gate.push(first);
+  }
+
+  /** Too short to be HTTP or TLS, so it is neither. */
+  end(): void {
+    this.judge.unfinished(false);
+    this.relay.gate = null;
+    if (this.#held.length > 0) this.relay.pass(this.#held.takeAll());
+    this.relay.passEnd();
+  }
+}
+
+/** What looks at the client's bytes on this port. */
+export function gateFor(port: number, relay: Relay, judge: Judge, limits: HeadLimits): Gate {
+  if (port === 443) return new TlsGate(relay, judge);
+  if (port === 80) return new HttpGate(relay, judge, { limits, webSocket: false });
+  return new AnyProtocolGate(relay, judge, limits);
+}

@@ -1,0 +1,127 @@
+/** The rows of one connection: its decision, perhaps a refusal, its close; one set for each HTTP request. */
+import type { DecisionEvent } from '../events/event.ts';
+import { hostText } from '../names/host.ts';
+import type { Socket } from '../net/socket.ts';
+import { ruleText } from '../policy/decide.ts';
+import type { Decision, Target } from '../policy/decision.ts';
+import type { Reason } from '../policy/reason.ts';
+import type { Problem } from './gates.ts';
+import type { Session } from './session.ts';
+import type { Surroundings } from './surroundings.ts';
+
+type Outcome = 'done' | 'failed' | 'refused' | 'reset';
+
+/** A row that was let through and is not closed yet. */
+interface OpenRow {
+  id: number;
+  target: Target;
+  openedAt: number;
+  /** What the far socket had counted when the row began. */
+  up: number;
+  down: number;
+}
+
+/** For the record only: names sent by a peer may be long. */
+const DETAIL_MAX = 300;
+
+export class Rows {
+  /** The origin, whose counts are the payload's. */
+  far: Socket | null = null;
+  #open: OpenRow | null = null;
+
+  constructor(
+    private readonly session: Session,
+    private readonly around: Surroundings,
+    private acceptedAt: number,
+  ) {}
+
+  /** Octets that came from the origin. */
+  get down(): number {
+    return this.far?.bytesIn ?? 0;
+  }
+
+  /** Resolves true once the decision is committed; false if it cannot be. */
+  async open(protocol: 'tcp' | 'http', target: Target, decision: Decision): Promise<boolean> {
+    const { far } = this;
+    const id = this.session.nextConnection();
+    const up = far?.bytesOut ?? 0;
+    const down = far?.bytesIn ?? 0;
+    this.#open = { id, target, openedAt: this.acceptedAt, up, down };
+    this.acceptedAt = this.around.clock.monotonic();
+    try {
+      return await this.around.recorder.decide(
+        this.#decision(id, protocol, target, decision, decision.reason),
+      );
+    } catch (bug) {
+      this.around.onBug(bug);
+      return false;
+    }
+  }
+
+  /** A refusal at hop 3 is one row, and need not be waited for. */
+  deny(protocol: 'tcp' | 'http', target: Target | null, decision: Decision | null, reason: Reason): void {
+    const event = this.#decision(this.session.nextConnection(), protocol, target, decision, reason);
+    this.around.recorder.decide(event).catch(this.around.onBug);
+  }
+
+  /** What had been let through is refused after all. */
+  refuse({ reason, detail }: Problem): void {
+    const row = this.#open;
+    if (row === null) return;
+    this.around.recorder.note({
+      kind: 'refusal',
+      time: this.around.clock.now(),
+      agent: this.session.agent,
+      session: this.session.id,
+      connection: row.id,
+      host: hostText(row.target.host),
+      port: row.target.port,
+      reason,
+      detail: detail?.slice(0, DETAIL_MAX) ?? null,
+    });
+  }
+
+  close(outcome: Outcome, reason: Reason | null): void {
+    const { far, around, session } = this;
+    const row = this.#open;
+    if (row === null) return;
+    this.#open = null;
+    around.recorder.note({
+      kind: 'close',
+      time: around.clock.now(),
+      agent: session.agent,
+      session: session.id,
+      connection: row.id,
+      host: hostText(row.target.host),
+      port: row.target.port,
+      outcome,
+      reason,
+      bytesUp: (far?.bytesOut ?? 0) - row.up,
+      bytesDown: (far?.bytesIn ?? 0) - row.down,
+      duration: Math.round(around.clock.monotonic() - row.openedAt),
+    });
+  }
+
+  #decision(
+    connection: number,
+    protocol: DecisionEvent['protocol'],
+    target: Target | null,
+    decision: Decision | null,
+    reason: Reason,
+  ): DecisionEvent {
+    return {
+      kind: 'decision',
+      time: this.around.clock.now(),
+      agent: this.session.agent,
+      session: this.session.id,
+      connection,
+      protocol,
+      host: target === null ? '0.0.0.0' : hostText(target.host),
+      port: target?.port ?? 0,
+      verdict: reason === decision?.reason ? decision.verdict : 'deny',
+      reason,
+      rule: decision === null || decision.rule === null ? null : ruleText(decision.rule),
+      wouldDeny: decision?.wouldDeny ?? false,
+    };
+  }
+}

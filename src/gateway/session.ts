@@ -1,0 +1,71 @@
+/** What the connections of one sandbox session share: who they are, and what was refused so far. */
+import type { Address } from '../names/address.ts';
+import { type Refusal, refusalLine, refusalSeen } from './refusal.ts';
+
+/** Names behind synthetic addresses, as the session's own stub gave them out. */
+export interface Names {
+  /** The name that this address stands for, or null if it stands for itself. */
+  nameOf(address: Address): string | null;
+  /** Keeps the address from being given to another name while a connection uses it. */
+  retain(address: Address): void;
+  release(address: Address): void;
+}
+
+interface Counted {
+  refusal: Refusal;
+  count: number;
+}
+
+/** Distinct refusals kept for the agent to read; the store has all of them. */
+const REMEMBERED = 100;
+
+export class Session {
+  #connections = 0;
+  #refusals = new Map<string, Counted>();
+
+  constructor(
+    readonly agent: string,
+    /** Unique on this machine. */
+    readonly id: string,
+    readonly names: Names,
+  ) {}
+
+  /** The id of a new row, unique within the session. */
+  nextConnection(): number {
+    return ++this.#connections;
+  }
+
+  remember(refusal: Refusal): void {
+    const key = `${refusal.reason} ${refusal.port} ${refusal.host}`;
+    const count = (this.#refusals.get(key)?.count ?? 0) + 1;
+    this.#refusals.delete(key);
+    this.#refusals.set(key, { refusal, count });
+    if (this.#refusals.size > REMEMBERED) {
+      for (const oldest of this.#refusals.keys()) {
+        this.#refusals.delete(oldest);
+        break;
+      }
+    }
+  }
+
+  /** Latest first. */
+  refusalsText(): string {
+    if (this.#refusals.size === 0) return 'Clawctl Egress has refused nothing in this session.\n';
+    const lines = [...this.#refusals.values()]
+      .reverse()
+      .map(
+        ({ refusal, count }) =>
+          `${new Date(refusal.time).toISOString()} ${refusalLine(refusal)}${count > 1 ? ` (${count} times)` : ''}\n`,
+      );
+    return `Clawctl Egress refused, latest first:\n${lines.join('')}`;
+  }
+
+  refusalsJson(): string {
+    const items = [...this.#refusals.values()].reverse().map(({ refusal, count }) => ({
+      time: new Date(refusal.time).toISOString(),
+      ...refusalSeen(refusal),
+      count,
+    }));
+    return `${JSON.stringify({ schema: 'clawctl.egress.session-refusals/v1', items })}\n`;
+  }
+}

@@ -1,0 +1,44 @@
+/** What a connection needs of the world around it; given by the gateway, so that tests can give something else. */
+import type { Clock } from '../base/clock.ts';
+import type { Recorder } from '../events/event.ts';
+import type { Address } from '../names/address.ts';
+import type { Socket } from '../net/socket.ts';
+import type { Policy } from '../policy/policy.ts';
+import type { Refusal } from './refusal.ts';
+
+/** Where a connection was going before it was redirected. */
+export interface Destination {
+  address: Address;
+  port: number;
+}
+
+export interface Resolver {
+  /** The whole answer, both families, so that all of it is judged. `detail` is for the record. */
+  resolve(name: string): Promise<{ ok: true; addresses: readonly Address[] } | { ok: false; detail: string }>;
+}
+
+/** Milliseconds. */
+export interface Times {
+  /** For all attempts to connect together. */
+  connect: number;
+  /** For the client's hello or request head, from accept or from its first octet. */
+  firstBytes: number;
+  /** For a refused client to read why and close. */
+  farewell: number;
+}
+
+export interface Surroundings {
+  policy: () => Policy;
+  clock: Clock;
+  recorder: Recorder;
+  resolver: () => Resolver;
+  killed: (agent: string) => boolean;
+  /** The gateway's own addresses, which no rule reaches unless its `addresses` names them. */
+  selfAddresses: readonly Address[];
+  onRefusal: (refusal: Refusal) => void;
+  onBug: (bug: unknown) => void;
+  destinationOf: (socket: Socket) => Destination | null;
+  times: Times;
+  /** How many connections of the agent are open, this one included. */
+  openOf: (agent: string) => number;
+}
