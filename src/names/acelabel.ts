@@ -3,7 +3,7 @@
  * spelling of its Unicode form and nothing maps that form to another: two parsers that disagree about a label
  * would let one name pass for another.
  */
-import { decodePunycode, encodePunycode } from './punycode.ts';
+import { decodePunycode } from './punycode.ts';
 
 /** Letters, marks, digits, emoji, and the punctuation that RFC 5892 appendix A admits; nothing that is invisible. */
 const FIT =
@@ -14,10 +14,9 @@ const FOLDED = /[\u0345\u13f8-\u13fd\u1c80-\u1c88\uab70-\uabbf]/;
 
 /** The Unicode form of a lower-case label that starts with `xn--`; null if it is not a valid one. */
 export function unicodeOf(label: string): string | null {
-  const ace = label.slice(4);
-  const text = decodePunycode(ace);
-  if (text === null || encodePunycode(text) !== ace) return null;
-  if (!/[^\u0000-\u007f]/.test(text) || !FIT.test(text) || /^[\p{M}-]|-$/u.test(text)) return null;
+  const text = decodePunycode(label.slice(4));
+  if (text === null || !/[^\u0000-\u007f]/.test(text)) return null;
+  if (!FIT.test(text) || /^[\p{M}-]|-$/u.test(text)) return null;
   if (FOLDED.test(text.normalize('NFD'))) return null;
   return text.normalize('NFKC').toLowerCase() === text ? text : null;
 }

@@ -8,7 +8,10 @@ const DAMP = 700;
 const DELIMITER = '-';
 const LAST_CODE_POINT = 0x10ffff;
 
-/** Section 6.2. Null where the text is not Punycode; the result may still be no valid label. */
+/**
+ * Section 6.2. Null where the text is not Punycode; the result may still be no valid label. Every text has its own
+ * result, because each number in it has one spelling (section 3.3): what can be decoded encodes back to the same text.
+ */
 export function decodePunycode(text: string): string | null {
   const delimiter = text.lastIndexOf(DELIMITER);
   const output: number[] = [];
@@ -43,40 +46,6 @@ export function decodePunycode(text: string): string | null {
   return String.fromCodePoint(...output);
 }
 
-/** Section 6.3. `text` is well-formed Unicode. */
-export function encodePunycode(text: string): string {
-  const input = Array.from(text, (character) => character.codePointAt(0)!);
-  let output = String.fromCodePoint(...input.filter((code) => code < 0x80));
-  const basic = output.length;
-  if (basic > 0) output += DELIMITER;
-  let n = 0x80;
-  let delta = 0;
-  let bias = 72;
-  for (let handled = basic; handled < input.length; ) {
-    const next = Math.min(...input.filter((code) => code >= n));
-    delta += (next - n) * (handled + 1);
-    n = next;
-    for (const code of input) {
-      if (code < n) delta++;
-      if (code !== n) continue;
-      let rest = delta;
-      for (let k = BASE; ; k += BASE) {
-        const threshold = thresholdOf(k, bias);
-        if (rest < threshold) break;
-        output += digitText(threshold + ((rest - threshold) % (BASE - threshold)));
-        rest = Math.floor((rest - threshold) / (BASE - threshold));
-      }
-      output += digitText(rest);
-      bias = adapt(delta, handled + 1, handled === basic);
-      delta = 0;
-      handled++;
-    }
-    delta++;
-    n++;
-  }
-  return output;
-}
-
 /** Section 6.1. */
 function adapt(delta: number, length: number, first: boolean): number {
   let rest = Math.floor(delta / (first ? DAMP : 2));
@@ -95,8 +64,4 @@ function digitOf(code: number): number {
   if (code >= 0x61 && code <= 0x7a) return code - 0x61;
   if (code >= 0x30 && code <= 0x39) return code - 0x30 + 26;
   return -1;
-}
-
-function digitText(digit: number): string {
-  return String.fromCharCode(digit < 26 ? digit + 0x61 : digit - 26 + 0x30);
 }

@@ -10,13 +10,12 @@ const OPTIONS = {
 };
 
 /**
- * Whether anybody can have a name right below this one: `com`, `co.uk`, `github.io`, and `compute.amazonaws.com`, for
- * which the list says that every name below it is a suffix in its turn. Unlisted top-level names count, those of
- * private networks (`internal`, `lan`) do not. `name` is canonical.
+ * Whether anybody can have a name below this one: `com`, `co.uk`, `github.io`, and `compute.amazonaws.com`, where the
+ * list has only `*.compute.amazonaws.com`. Unlisted top-level names count, those of private networks (`internal`,
+ * `lan`) do not. `name` is canonical.
  */
 export function isPublicSuffix(name: string): boolean {
-  if (PRIVATE_SUFFIXES.has(name)) return false;
-  return getPublicSuffix(name, OPTIONS) === name || getPublicSuffix(`a.${name}`, OPTIONS) === `a.${name}`;
+  return !PRIVATE_SUFFIXES.has(name) && getPublicSuffix(name, OPTIONS) === name;
 }
 
 /** The part of the name that somebody registered: `example.co.uk`, `alice.github.io`; null for a suffix itself. */
