@@ -9,14 +9,16 @@ import type { Paths } from './base/paths.ts';
 import { isKilled } from './config/killswitch.ts';
 import { type LoadedPolicy, loadPolicy } from './config/load.ts';
 import { watchPolicy } from './config/watch.ts';
+import { createQuestionLog } from './dns/questions.ts';
 import { serveStub } from './dns/serve.ts';
 import { createStub } from './dns/stub.ts';
 import { createSyntheticAddresses } from './dns/synthetic.ts';
 import type { NoticeEvent, Recorder } from './events/event.ts';
 import { openRecorder } from './events/recorder.ts';
-import { createGateway } from './gateway/gateway.ts';
+import { createGateway, type RefusedPacket } from './gateway/gateway.ts';
 import type { Refusal } from './gateway/refusal.ts';
-import { type Address, parseAddress } from './names/address.ts';
+import { type Address, addressOf, parseAddress } from './names/address.ts';
+import { readRefusals, type RefusedPacket as SeenPacket } from './os/nflog.ts';
 import { hostsOf, modeOf, ruleCount, upstreamOf } from './policy/policy.ts';
 import { createResolver } from './resolve/resolver.ts';
 import type { Sandbox } from './sandbox/launch.ts';
@@ -24,7 +26,7 @@ import type { Sandbox } from './sandbox/launch.ts';
 /** How often live connections are judged anew, so that a kill or an expiry reaches them within a second. */
 const REJUDGE_MILLISECONDS = 400;
 /** How often packets that the fence refused are collected. */
-const _PACKET_MILLISECONDS = 100;
+const PACKET_MILLISECONDS = 100;
 
 export interface FenceRequest {
   agent: string;
@@ -107,13 +109,30 @@ export async function serveFence(
     onClose(() => watch.close());
 
     const sandbox = await launching;
-    const synthetic = createSyntheticAddresses({ clock, ttl: SYNTHETIC_TTL });
-    const stub = createStub({ synthetic });
-    const serving = await serveStub(stub, sandbox.listeners);
-    onClose(() => serving.close());
-    gateway.serveTransparent({ fd: sandbox.listeners.tcp, agent, session, ...synthetic });
-    const timers = [setInterval(() => gateway.rejudge(), REJUDGE_MILLISECONDS)];
-    onClose(() => timers.forEach(clearInterval));
+    const names = createSyntheticAddresses({ clock });
+    const questions = createQuestionLog({ clock, agent, session, note: recorder.note });
+    const stub = createStub({
+      synthetic: names,
+      onQuestion: questions.asked,
+      onExhausted: questions.exhausted,
+    });
+    const stubServer = await serveStub(stub, sandbox.listeners);
+    onClose(() => {
+      stubServer.close();
+      questions.close();
+    });
+    gateway.serveTransparent({ fd: sandbox.listeners.tcp, agent, session, ...names });
+    const rejudging = setInterval(() => gateway.rejudge(), REJUDGE_MILLISECONDS);
+    const { refusalLog } = sandbox;
+    const collectPackets = () => {
+      if (refusalLog === null) return;
+      for (const packet of readRefusals(refusalLog)) gateway.refusePacket(session, packetOf(packet, agent));
+    };
+    const collecting = setInterval(collectPackets, PACKET_MILLISECONDS);
+    onClose(() => {
+      clearInterval(rejudging);
+      clearInterval(collecting);
+    });
 
     await sandbox.verify();
     for (const text of sandbox.notices) telling.notice(text);
@@ -121,6 +140,7 @@ export async function serveFence(
     notice('gateway-started', describe(loaded));
     sandbox.go();
     const code = await sandbox.exited;
+    collectPackets();
     notice('gateway-stopped', `exit code ${code}`);
     return { code, tally, changedTools: sandbox.changedTools() };
   } finally {
@@ -159,6 +179,15 @@ function counted(recorder: Recorder, tally: Tally): Recorder {
     flush: () => recorder.flush(),
     close: () => recorder.close(),
   };
+}
+
+/** Stands for the destination of what is no IP packet. */
+const UNREADABLE = Uint8Array.of(0, 0, 0, 0);
+
+function packetOf({ protocol, address, port }: SeenPacket, agent: string): RefusedPacket {
+  const kind = protocol === 17 ? 'udp' : protocol === 1 || protocol === 58 ? 'icmp' : 'other';
+  const known = address.length === 0 ? UNREADABLE : address;
+  return { agent, protocol: kind, destination: addressOf(known), port: port ?? 0 };
 }
 
 /** The addresses of this machine, which no agent may reach by them. */
