@@ -63,6 +63,7 @@ function configure(group: number, setting: Buffer) {
   return { name: 'nflog', type: NFULNL_MSG_CONFIG, flags: NLM_F_REQUEST | NLM_F_ACK, body };
 }
 
+/** The number of the next packet, by descriptor. */
 const expected = new Map<number, number>();
 
 /**
@@ -79,7 +80,8 @@ export function readRefusals(fd: number): RefusedPacket[] {
       if (message.type !== NFULNL_MSG_PACKET) continue;
       const attributes = attributesOf(message.body.subarray(4));
       const sequence = attributes.get(PACKET.sequence)?.readUInt32BE() ?? 0;
-      const missed = (sequence - (expected.get(fd) ?? 0)) >>> 0;
+      // Number 0 is the first of a log, whatever log had this descriptor before.
+      const missed = sequence === 0 ? 0 : (sequence - (expected.get(fd) ?? 0)) >>> 0;
       expected.set(fd, (sequence + 1) >>> 0);
       packets.push({ ...destinationOf(attributes.get(PACKET.payload) ?? Buffer.alloc(0)), missed });
     }
