@@ -45,3 +45,6 @@ export interface Decision {
   /** True where `observe` let through what `enforce` would refuse. */
   wouldDeny: boolean;
 }
+
+/** A temporary allow that a person gave without touching the file; it always ends. Denials still beat it. */
+export type Grant = Rule & { action: 'allow'; until: number };

@@ -1,0 +1,200 @@
+/**
+ * The policy file: `readDocument` turns its text into rules with positions, or says everything that is wrong
+ * with it. Strict throughout: what is unknown, ambiguous or not supported yet is an error, never ignored.
+ */
+
+import { parseDuration } from '../base/duration.ts';
+import { type Address, parseAddress } from '../names/address.ts';
+import { parseHost } from '../names/host.ts';
+import type { Rule } from './decision.ts';
+import type { Preset } from './presets/preset.ts';
+import { PRESETS } from './presets/presets.ts';
+import { didYouMean, type Problem } from './problem.ts';
+import { type Entry, Reading } from './reading.ts';
+import { readAgentName, readRules } from './ruleentry.ts';
+import { parseUpstream } from './upstream.ts';
+
+export type Mode = 'enforce' | 'observe';
+
+export interface Limits {
+  /** Connections that one agent may have open at once. */
+  connectionsPerAgent: number;
+  /** Milliseconds without a byte either way after which a connection is closed. */
+  idle: number;
+  /** Octets of the head of one HTTP request. */
+  headerBytes: number;
+}
+
+export interface PolicyDocument {
+  /** As given to `readDocument`; part of every rule's source. */
+  file: string;
+  /** Null where the file does not say. */
+  mode: Mode | null;
+  /** Files below this one may deny, but not add. */
+  locked: boolean;
+  presets: readonly Preset[];
+  /** Those under `allow`, then those under `deny`. */
+  rules: readonly Rule[];
+  agents: ReadonlyMap<string, AgentSection>;
+  hosts: ReadonlyMap<string, readonly Address[]>;
+  /** Null where the file does not say; see `parseUpstream`. */
+  upstream: string | null;
+  limits: Partial<Limits>;
+}
+
+export interface AgentSection {
+  /** False: only the allow rules of the agent's own sections hold for it. */
+  inherit: boolean;
+  rules: readonly Rule[];
+}
+
+export type DocumentResult = { ok: true; document: PolicyDocument } | { ok: false; problems: Problem[] };
+
+const KEYS = ['version', 'mode', 'locked', 'presets', 'allow', 'deny', 'agents', 'hosts', 'dns', 'limits'];
+const LATER_KEYS = ['alerts', 'channels', 'listen', 'approvals', 'retention'];
+const AGENT_KEYS = ['inherit', 'allow', 'deny'];
+const LATER_AGENT_KEYS = ['from', 'token', 'limits', 'presets', 'mode'];
+const LIMIT_KEYS = ['connections_per_agent', 'idle', 'header_bytes'];
+const LATER_LIMIT_KEYS = [
+  'connections',
+  'connections_per_second',
+  'header_count',
+  'head_timeout',
+  'handshake_timeout',
+  'first_byte_timeout',
+  'lifetime',
+  'bytes_up',
+  'bytes_down',
+  'bytes_per_day',
+];
+
+/** `file` is only used in messages and positions. Never throws. */
+export function readDocument(text: string, file: string): DocumentResult {
+  const reading = new Reading(text, file);
+  if (reading.root === null) return { ok: false, problems: reading.problems };
+  const top = reading.map(reading.root, 'the policy', KEYS, LATER_KEYS);
+  const read = <T>(key: string, reader: (reading: Reading, entry: Entry) => T, otherwise: T): T => {
+    const entry = top.get(key);
+    return entry === undefined ? otherwise : reader(reading, entry);
+  };
+  read('version', checkVersion, undefined);
+  const rules = [
+    ...read('allow', (reading, entry) => readRules(reading, entry, 'allow', null), []),
+    ...read('deny', (reading, entry) => readRules(reading, entry, 'deny', null), []),
+  ];
+  const document: PolicyDocument = {
+    file,
+    mode: read('mode', readMode, null),
+    locked: read('locked', (reading, { node }) => reading.boolean(node, 'locked'), false) ?? false,
+    presets: read('presets', readPresets, []),
+    rules,
+    agents: read('agents', readAgents, new Map()),
+    hosts: read('hosts', readHosts, new Map()),
+    upstream: read('dns', readDns, null),
+    limits: read('limits', readLimits, {}),
+  };
+  return reading.broken ? { ok: false, problems: reading.problems } : { ok: true, document };
+}
+
+function checkVersion(reading: Reading, { node }: Entry): void {
+  const text = reading.raw(node, 'the version');
+  if (text !== null && text !== '1')
+    reading.problem(
+      node,
+      `version ${text} is not known to this program`,
+      'Write version: 1, or update clawctl.',
+    );
+}
+
+function readMode(reading: Reading, { node }: Entry): Mode | null {
+  const mode = reading.choice(node, 'mode', ['enforce', 'observe', 'ask']);
+  if (mode !== 'ask') return mode;
+  return reading.problem(node, "mode 'ask' is not supported yet", 'Write mode: enforce.');
+}
+
+function readPresets(reading: Reading, entry: Entry): readonly Preset[] {
+  const names = PRESETS.map((preset) => preset.name);
+  const found = new Set<Preset>();
+  for (const node of reading.list(entry, 'presets: [default]')) {
+    const name = reading.text(node, 'the name of a preset');
+    const preset = PRESETS.find((preset) => preset.name === name);
+    if (preset !== undefined) found.add(preset);
+    else if (name !== null) reading.problem(node, `unknown preset '${name}'`, didYouMean(name, names));
+  }
+  return [...found];
+}
+
+function readAgents(reading: Reading, { node }: Entry): Map<string, AgentSection> {
+  const sections = new Map<string, AgentSection>();
+  for (const [name, { key, node: section }] of reading.openMap(node, "'agents'") ?? []) {
+    if (readAgentName(reading, key) === null) continue;
+    const keys = reading.map(section, `the section of ${name}`, AGENT_KEYS, LATER_AGENT_KEYS);
+    const allow = keys.get('allow');
+    const deny = keys.get('deny');
+    const inherit = keys.get('inherit');
+    sections.set(name, {
+      inherit: (inherit === undefined ? null : reading.boolean(inherit.node, 'inherit')) ?? true,
+      rules: [
+        ...(allow === undefined ? [] : readRules(reading, allow, 'allow', name)),
+        ...(deny === undefined ? [] : readRules(reading, deny, 'deny', name)),
+      ],
+    });
+  }
+  return sections;
+}
+
+function readHosts(reading: Reading, { node }: Entry): Map<string, readonly Address[]> {
+  const hosts = new Map<string, readonly Address[]>();
+  for (const [text, entry] of reading.openMap(node, "'hosts'") ?? []) {
+    const host = parseHost(text);
+    if (host?.kind !== 'name') {
+      reading.problem(entry.key, `'${text}' is not a host name`, 'Write it as db.example.com: 10.1.2.3');
+      continue;
+    }
+    if (hosts.has(host.name)) reading.problem(entry.key, `'${host.name}' is given twice`, 'Merge the two.');
+    hosts.set(host.name, readAddresses(reading, entry));
+  }
+  return hosts;
+}
+
+/** One address, or a list of them. */
+function readAddresses(reading: Reading, { key, node }: Entry): readonly Address[] {
+  const nodes = reading.shortText(node) !== null ? [node] : reading.list({ key, node }, '[10.1.2.3]');
+  return nodes.flatMap((node) => {
+    const text = reading.text(node, 'an address');
+    const address = text === null ? null : parseAddress(text);
+    if (text !== null && address === null)
+      reading.problem(node, `'${text}' is not an address`, 'Such as 10.1.2.3 or 2001:db8::7.');
+    return address ?? [];
+  });
+}
+
+function readDns(reading: Reading, { node }: Entry): string | null {
+  const entry = reading.map(node, "'dns'", ['upstream']).get('upstream');
+  const text = entry === undefined ? null : reading.text(entry.node, 'the upstream resolver');
+  if (text === null || parseUpstream(text)) return text;
+  return reading.problem(
+    entry!.node,
+    `'${text}' is not a resolver`,
+    'Write system, an address such as 10.0.0.53 or 10.0.0.53:5353, or an https:// URL.',
+  );
+}
+
+function readLimits(reading: Reading, { node }: Entry): Partial<Limits> {
+  const entries = reading.map(node, "'limits'", LIMIT_KEYS, LATER_LIMIT_KEYS);
+  const limits: Partial<Limits> = {};
+  const connections = entries.get('connections_per_agent');
+  if (connections !== undefined)
+    limits.connectionsPerAgent =
+      reading.integer(connections.node, 'connections_per_agent', 1, 1_000_000) ?? 1;
+  const header = entries.get('header_bytes');
+  if (header !== undefined)
+    limits.headerBytes = reading.integer(header.node, 'header_bytes', 1_024, 1_048_576) ?? 1_024;
+  const idle = entries.get('idle');
+  if (idle !== undefined) {
+    const duration = parseDuration(reading.raw(idle.node, 'idle') ?? '');
+    if (duration !== null && duration >= 1_000 && duration <= 7 * 86_400_000) limits.idle = duration;
+    else reading.problem(idle.node, 'idle is a duration from 1s to 7d', 'Write it as 90s, 15m or 2h.');
+  }
+  return limits;
+}

@@ -1,0 +1,51 @@
+/** A compiled policy: never changed, so that one connection is judged by one policy from first to last. */
+import type { Address } from '../names/address.ts';
+import type { Rule } from './decision.ts';
+import type { Limits, Mode } from './document.ts';
+import { type RuleTable, ruleAt, rulesIn } from './table.ts';
+
+export interface Policy {
+  readonly mode: Mode;
+  /** The file that lets nothing be added below it, or null. */
+  readonly lockedBy: string | null;
+  readonly table: RuleTable;
+  readonly agents: ReadonlyMap<string, AgentScope>;
+  readonly hosts: ReadonlyMap<string, readonly Address[]>;
+  readonly upstream: string;
+  readonly limits: Limits;
+}
+
+/** Agents that a policy names; all others have only the rules for every agent. */
+export interface AgentScope {
+  /** From 1. */
+  number: number;
+  /** False: allow rules for every agent do not hold for this one. */
+  inherit: boolean;
+}
+
+export function modeOf(policy: Policy): Mode {
+  return policy.mode;
+}
+
+export function limitsOf(policy: Policy): Limits {
+  return policy.limits;
+}
+
+/** `system`, an address with an optional port, or an https:// URL. */
+export function upstreamOf(policy: Policy): string {
+  return policy.upstream;
+}
+
+/** Names with fixed addresses, canonical. */
+export function hostsOf(policy: Policy): ReadonlyMap<string, readonly Address[]> {
+  return policy.hosts;
+}
+
+export function ruleCount(policy: Policy): number {
+  return policy.table.count;
+}
+
+/** Every rule, in policy order. */
+export function* rulesOf(policy: Policy): Iterable<Rule> {
+  for (const rule of rulesIn(policy.table)) yield ruleAt(policy.table, rule);
+}

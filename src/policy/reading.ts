@@ -1,0 +1,211 @@
+/**
+ * One policy file as a tree of YAML nodes, read with the type that each place wants. Every scalar is taken as
+ * the text that stands in the file (YAML's failsafe schema), so no reader has to guess whether `no`, `1e3` or
+ * `22:22` was meant as text; anchors, aliases, tags and directives, which make a file mean something else than
+ * it shows, are refused.
+ */
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, Scalar } from 'yaml';
+import { didYouMean, type Problem } from './problem.ts';
+
+/** Octets of UTF-8 or UTF-16 units; the same limit holds for the file on disk. */
+export const LARGEST_POLICY = 64 * 1024 * 1024;
+
+const MOST_PROBLEMS = 20;
+const DEEPEST = 8;
+
+/** Unquoted text that some YAML reader takes for a boolean, a number, a time or nothing at all. */
+const AMBIGUOUS =
+  /^(?:y|n|yes|no|on|off|true|false|null|~|[-+]?(?:\d[\d_]*|0x[\da-f_]+|0o[0-7_]+|0b[01_]+|[\d_]*\.?[\d_]*(?:e[-+]?\d+)?)|\d+(?::\d\d?)+(?:\.\d*)?|[-+]?\.(?:inf|nan))$/i;
+
+/** A value of a mapping, with its key for positions. */
+export interface Entry {
+  key: Scalar;
+  node: Node;
+}
+
+export class Reading {
+  readonly problems: Problem[] = [];
+  readonly #lines = new LineCounter();
+  readonly #text: string;
+  readonly file: string;
+  /** The top mapping; null where there is none, and then there are problems. */
+  readonly root: Node | null = null;
+
+  constructor(text: string, file: string) {
+    this.#text = text;
+    this.file = file;
+    if (text.length > LARGEST_POLICY) this.#problemAt(0, 'the file is larger than 64 MiB');
+    else if (text.startsWith('\uFEFF'))
+      this.#problemAt(0, 'the file begins with a byte order mark', 'Save it as UTF-8 without one.');
+    else if (text.includes('\0'))
+      this.#problemAt(text.indexOf('\0'), 'the file contains a NUL character', 'Save it as UTF-8 text.');
+    else this.root = this.#parse();
+  }
+
+  get broken(): boolean {
+    return this.problems.length > 0;
+  }
+
+  /** Line and column of a node, from 1. */
+  position(node: Node): { line: number; column: number } {
+    const { line, col } = this.#lines.linePos(node.range?.[0] ?? 0);
+    return { line: Math.max(1, line), column: Math.max(1, col) };
+  }
+
+  problem(node: Node, message: string, fix: string | null = null): null {
+    return this.#problemAt(node.range?.[0] ?? 0, message, fix);
+  }
+
+  /** The entries of a mapping with these keys, each at most once. `later`: keys that only future versions know. */
+  map(node: Node, what: string, keys: readonly string[], later: readonly string[] = []): Map<string, Entry> {
+    const entries = this.openMap(node, what);
+    for (const [name, { key }] of entries ?? []) {
+      if (keys.includes(name)) continue;
+      if (later.includes(name)) this.problem(key, `'${name}' is not supported yet`, 'Take it out.');
+      else this.problem(key, `unknown key '${name}' in ${what}`, didYouMean(name, keys));
+      entries!.delete(name);
+    }
+    return entries ?? new Map();
+  }
+
+  /** The entries of a mapping whose keys are data, in order. */
+  openMap(node: Node, what: string): Map<string, Entry> | null {
+    if (!isMap(node)) return this.problem(node, `${what} is a mapping of keys to values`);
+    const entries = new Map<string, Entry>();
+    for (const pair of node.items) {
+      const key = pair.key as Node;
+      if (!isScalar(key) || typeof key.value !== 'string') {
+        this.problem(key ?? node, 'a key is plain text');
+        continue;
+      }
+      if (entries.has(key.value)) this.problem(key, `'${key.value}' is given twice`, 'Merge the two.');
+      else if (Object.hasOwn(Object.prototype, key.value))
+        this.problem(key, `'${key.value}' cannot be a key`);
+      else if (pair.value === null) this.problem(key, `'${key.value}' has no value`);
+      else entries.set(key.value, { key: key as Scalar, node: pair.value as Node });
+    }
+    return entries;
+  }
+
+  /** The items of a list. An empty value is an error: it could mean nothing or everything. */
+  list({ key, node }: Entry, example: string): readonly Node[] {
+    if (isSeq(node)) return node.items as Node[];
+    const empty = isScalar(node) && node.value === '';
+    const fix = empty ? `Write ${key.value}: [] for an empty list, or take the key out.` : `Write ${example}`;
+    this.problem(empty ? key : node, `'${key.value}' is a list`, fix);
+    return [];
+  }
+
+  /** The text of a scalar in which a person wrote text. */
+  text(node: Node, what: string): string | null {
+    const text = this.raw(node, what);
+    if (text === null || !isScalar(node) || node.type !== Scalar.PLAIN || !AMBIGUOUS.test(text)) return text;
+    if (text === '') return this.problem(node, `${what} is missing`);
+    return this.problem(
+      node,
+      `'${text}' is not text to every YAML reader`,
+      `Write "${text}" if it is ${what}.`,
+    );
+  }
+
+  /** The text of a scalar, whatever it looks like. */
+  raw(node: Node, what: string): string | null {
+    if (isScalar(node) && typeof node.value === 'string') return node.value;
+    const fix = isSeq(node) ? 'Quote it if it begins with a bracket.' : null;
+    return this.problem(node, `${what} is plain text, not a ${isSeq(node) ? 'list' : 'mapping'}`, fix);
+  }
+
+  /** What stands where a list should, for use in advice. */
+  shortText(node: Node): string | null {
+    return isScalar(node) && /^[\w.:/-]{1,40}$/.test(String(node.value)) ? String(node.value) : null;
+  }
+
+  /** A decimal number as it is usually written. */
+  integer(node: Node, what: string, from: number, to: number): number | null {
+    const text = this.raw(node, what);
+    if (text === null) return null;
+    const plain = isScalar(node) && node.type === Scalar.PLAIN;
+    if (plain && /^(0|[1-9]\d{0,9})$/.test(text) && Number(text) >= from && Number(text) <= to)
+      return Number(text);
+    return this.problem(
+      node,
+      `${what} is a whole number from ${from} to ${to}`,
+      plain ? null : 'Without quotes.',
+    );
+  }
+
+  boolean(node: Node, what: string): boolean | null {
+    const text = this.raw(node, what);
+    if (isScalar(node) && node.type === Scalar.PLAIN && (text === 'true' || text === 'false'))
+      return text === 'true';
+    return text === null ? null : this.problem(node, `${what} is true or false`);
+  }
+
+  choice<Word extends string>(node: Node, what: string, words: readonly Word[]): Word | null {
+    const text = this.raw(node, what);
+    if (text === null || words.includes(text as Word)) return text as Word | null;
+    return this.problem(node, `unknown ${what} '${text}'`, didYouMean(text, words));
+  }
+
+  #parse(): Node | null {
+    try {
+      // Unique keys are checked here, in linear time; the library compares every key with every other.
+      const document = parseDocument(this.#text, {
+        schema: 'failsafe',
+        uniqueKeys: false,
+        prettyErrors: false,
+        lineCounter: this.#lines,
+      });
+      for (const error of document.errors) this.#problemAt(error.pos[0], `not valid YAML: ${error.message}`);
+      if (document.directives.yaml.explicit || Object.keys(document.directives.tags).length > 1)
+        this.#problemAt(0, 'YAML directives are refused', 'Take the lines out that begin with %.');
+      if (this.broken) return null;
+      const root = document.contents;
+      if (root === null || (isScalar(root) && root.value === ''))
+        return this.#problemAt(0, 'the file is empty', 'A policy that allows nothing is written: version: 1');
+      this.#refuseTricks(root, 0);
+      if (!this.broken && !isMap(root))
+        this.problem(root, 'a policy is a mapping such as allow: [example.com]');
+      return this.broken ? null : root;
+    } catch (error) {
+      // The library recurses; only a hostile file nests that deep.
+      return this.#problemAt(
+        0,
+        error instanceof RangeError ? 'the file is nested too deeply' : String(error),
+      );
+    }
+  }
+
+  #refuseTricks(node: unknown, depth: number): void {
+    if (this.problems.length >= MOST_PROBLEMS) return;
+    if (isAlias(node)) {
+      this.problem(node, 'anchors and aliases are refused', 'Write the value out.');
+      return;
+    }
+    if (!isScalar(node) && !isMap(node) && !isSeq(node)) return;
+    if (node.anchor) this.problem(node, 'anchors and aliases are refused', 'Write the value out.');
+    if (node.tag) this.problem(node, 'tags are refused', 'Take out the word that begins with !');
+    if (depth > DEEPEST) this.problem(node, 'the file is nested too deeply');
+    else if (isSeq(node)) for (const item of node.items) this.#refuseTricks(item, depth + 1);
+    else if (isMap(node))
+      for (const pair of node.items) {
+        this.#refuseTricks(pair.key, depth + 1);
+        this.#refuseTricks(pair.value, depth + 1);
+      }
+  }
+
+  #problemAt(offset: number, message: string, fix: string | null = null): null {
+    if (this.problems.length >= MOST_PROBLEMS) return null;
+    const start = offset === 0 ? 0 : this.#text.lastIndexOf('\n', offset - 1) + 1;
+    const end = this.#text.indexOf('\n', offset);
+    const excerpt = this.#text
+      .slice(start, end < 0 ? undefined : end)
+      .replace(/\r$/, '')
+      .slice(0, 10_000);
+    let line = 1;
+    for (let at = this.#text.indexOf('\n'); at >= 0 && at < start; at = this.#text.indexOf('\n', at + 1))
+      line++;
+    this.problems.push({ file: this.file, line, column: offset - start + 1, message, fix, excerpt });
+    return null;
+  }
+}
