@@ -1,0 +1,88 @@
+/** `clawctl egress blocked`: what was refused, most often first, and what to type next. */
+import { systemClock } from '../base/clock.ts';
+import { Failure } from '../base/failure.ts';
+import { pathsOf } from '../base/paths.ts';
+import { loadPolicy } from '../config/load.ts';
+import { isFolded } from '../events/distinct.ts';
+import { type Blocked, openQueries } from '../events/queries.ts';
+import { classOf } from '../names/addressclass.ts';
+import { displayName } from '../names/display.ts';
+import { authority, type Host, isSpecialName, parseHost } from '../names/host.ts';
+import { type LookalikeIndex, lookalikeIndex, lookalikeOf } from '../names/lookalike.ts';
+import { ruleCount, rulesOf } from '../policy/policy.ts';
+import { iso, number, printJson, printTable, say, sayRaw, when, yellow } from './output.ts';
+import { filterOf, type SpanOptions, spanText } from './timespan.ts';
+
+/** Comparing with more names takes longer than a person waits. */
+const MOST_COMPARED = 20_000;
+
+export async function blocked(options: SpanOptions & { json?: boolean }): Promise<void> {
+  const now = systemClock.now();
+  const paths = pathsOf();
+  const filter = filterOf(options, now);
+  const queries = openQueries(paths.store);
+  const found = queries.blocked(filter);
+  queries.close();
+  const allowed = found.length === 0 ? null : await allowedNames(paths);
+  const items = found.map((item) => ({ ...item, note: noteOn(item, allowed) }));
+  if (options.json === true) {
+    const shown = items.map((item) => ({ ...item, first: iso(item.first), last: iso(item.last) }));
+    printJson('blocked', { since: iso(filter.since), items: shown });
+    return;
+  }
+  if (items.length === 0) {
+    const whose = options.agent === undefined ? '' : ` of ${options.agent}`;
+    say(`nothing${whose} was blocked ${spanText(options)}.`);
+    sayRaw('  Look further back with --last 7d, or follow what happens with: clawctl egress tail\n');
+    return;
+  }
+  const header = ['host', 'port', 'agent', 'reason', 'count', 'first', 'last', 'note'];
+  const rows = items.map(({ host, port, agent, reason, count, first, last, note }) => [
+    displayName(host),
+    { text: String(port), right: true },
+    agent,
+    reason,
+    number(count),
+    when(first, now),
+    when(last, now),
+    { text: note ?? '', paint: yellow },
+  ]);
+  printTable(header, rows);
+  adviseOn(items);
+}
+
+/** Says what to type, for the first refusal that names a host. */
+function adviseOn(items: readonly Blocked[]): void {
+  const item = items.find(({ host }) => parseHost(host) !== null);
+  if (item === undefined) return;
+  const host = parseHost(item.host)!;
+  const ports = item.port === 80 || item.port === 443 ? '' : ` --port ${item.port}`;
+  sayRaw(`\nTo allow one:   clawctl egress add ${item.host}${ports}\n`);
+  sayRaw(`To see why:     clawctl egress explain ${authority(host, item.port)} --agent ${item.agent}\n`);
+}
+
+/** The names that rules allow, to see what imitates them; null while the policy is broken, which others tell. */
+async function allowedNames(paths: ReturnType<typeof pathsOf>): Promise<LookalikeIndex | null> {
+  try {
+    const { policy } = await loadPolicy({ paths });
+    if (ruleCount(policy) > MOST_COMPARED) return null;
+    const allows = [...rulesOf(policy)].filter((rule) => rule.action === 'allow');
+    return lookalikeIndex(allows.map((rule) => rule.host.replace(/^\*\./, '')));
+  } catch (error) {
+    if (error instanceof Failure) return null;
+    throw error;
+  }
+}
+
+function noteOn({ host: text }: Blocked, allowed: LookalikeIndex | null): string | null {
+  const host = isFolded(text) ? null : parseHost(text);
+  if (host === null) return isFolded(text) ? 'many hosts, counted together' : null;
+  const like = host.kind === 'name' && allowed !== null ? lookalikeOf(allowed, host.name) : null;
+  return like === null ? placeOf(host) : `imitates ${like.of} (${like.kind})`;
+}
+
+function placeOf(host: Host): string | null {
+  if (host.kind === 'name') return isSpecialName(host.name) ? 'a name of this machine or its network' : null;
+  const addressClass = classOf(host.address);
+  return addressClass === 'public' ? null : `${addressClass} address`;
+}
