@@ -87,7 +87,7 @@ export interface NetworkReport {
   sockets: FenceSocket[];
   /** False: this kernel has no IPv6, the fence is one of IPv4 alone. */
   ipv6: boolean;
-  /** The kernel's `lo` and nothing else. The outside compares the sockets' namespace for itself. */
+  /** False: this kernel cannot log; packets are refused all the same, but not seen. */
   refusalLog: boolean;
 }
 
