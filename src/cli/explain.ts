@@ -1,0 +1,99 @@
+/** `clawctl egress explain`: why, hop by hop, and the smallest change that would flip the answer. */
+import { systemClock } from '../base/clock.ts';
+import { Failure } from '../base/failure.ts';
+import { pathsOf } from '../base/paths.ts';
+import { loadPolicy } from '../config/load.ts';
+import { openQueries } from '../events/queries.ts';
+import type { StoredEvent } from '../events/row.ts';
+import { displayName, printable } from '../names/display.ts';
+import { authority, hostText, parseHost } from '../names/host.ts';
+import { ruleText } from '../policy/decide.ts';
+import type { Target } from '../policy/decision.ts';
+import { type Explanation, explain as explainTarget } from '../policy/explain.ts';
+import { policyOf } from './check.ts';
+import { eventItem, eventLine } from './eventline.ts';
+import { ruleItem, situation } from './judging.ts';
+import { bold, dim, green, print, printJson, red, yellow } from './output.ts';
+import { DEFAULT_PORT, parseTarget } from './target.ts';
+
+interface Options {
+  agent: string;
+  policy?: string;
+  json?: boolean;
+}
+
+export async function explain(text: string, options: Options): Promise<void> {
+  const paths = pathsOf();
+  const event = /^#?\d+$/.test(text) ? findEvent(paths.store, text) : null;
+  const target = event === null ? targetOf(text, options.agent) : targetOfEvent(event);
+  const { policy } = await loadPolicy(policyOf(options, paths));
+  const explanation = target === null ? null : explainTarget(policy, target, situation(paths));
+  if (options.json === true) printJson('explain', asDocument(event, target, explanation));
+  else {
+    if (event !== null) print(`Recorded: ${eventLine(event, systemClock.now())}\n`);
+    if (explanation !== null && target !== null) printExplanation(target, explanation);
+  }
+}
+
+function targetOf(text: string, agent: string): Target {
+  const { host, port } = parseTarget(text);
+  return { host, port: port ?? DEFAULT_PORT, agent };
+}
+
+function findEvent(store: string, text: string): StoredEvent {
+  const queries = openQueries(store);
+  const event = queries.event(Number(text.replace('#', '')));
+  queries.close();
+  if (event === null)
+    throw new Failure(
+      'not-found',
+      `There is no event ${text}.`,
+      'Events are numbered in: clawctl egress tail',
+    );
+  return event;
+}
+
+/** Null for an event that is not about a connection. */
+function targetOfEvent(event: StoredEvent): Target | null {
+  if (event.kind === 'notice' || event.kind === 'question') return null;
+  const host = parseHost(event.host);
+  return host === null ? null : { host, port: event.port, agent: event.agent };
+}
+
+function asDocument(
+  event: StoredEvent | null,
+  target: Target | null,
+  explanation: Explanation | null,
+): object {
+  const asked =
+    target === null ? {} : { host: hostText(target.host), port: target.port, agent: target.agent };
+  if (explanation === null) return { event: event === null ? null : eventItem(event) };
+  const { verdict, reason, rule, hops, nearMisses, change } = explanation;
+  return {
+    event: event === null ? null : eventItem(event),
+    ...asked,
+    verdict,
+    reason,
+    rule: ruleItem(rule),
+    hops,
+    near_misses: nearMisses.map(({ rule, why }) => ({ rule: ruleItem(rule), why })),
+    change,
+  };
+}
+
+function printExplanation(
+  target: Target,
+  { verdict, reason, rule, hops, nearMisses, change }: Explanation,
+): void {
+  const word = verdict === 'allow' ? green('✓ allowed') : red('✗ denied');
+  const place = authority(target.host, target.port);
+  const shown = displayName(hostText(target.host));
+  const unicode = shown.includes(' (') ? ` ${shown.slice(shown.indexOf(' (') + 1)}` : '';
+  const where = rule === null ? '' : `, ${ruleText(rule)}`;
+  print(`${word}  ${bold(place)}${unicode} for ${printable(target.agent)}  (${reason}${where})\n`);
+  for (const { number, name, text } of hops) print(`  ${number} ${name.padEnd(7)} ${printable(text)}`);
+  if (nearMisses.length > 0) print(`\n${yellow('Near misses')}`);
+  for (const { rule, why } of nearMisses)
+    print(`  ${rule.host} ${dim(`(${ruleText(rule)})`)}: ${printable(why)}`);
+  print(`\n${verdict === 'allow' ? 'To refuse it' : 'To allow it'}: ${printable(change.text)}`);
+}

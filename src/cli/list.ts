@@ -1,0 +1,114 @@
+/** `clawctl egress list`: every rule, what it is used for, and what is doubtful about it. */
+import { systemClock } from '../base/clock.ts';
+import { pathsOf } from '../base/paths.ts';
+import { isKilled } from '../config/killswitch.ts';
+import { loadPolicy } from '../config/load.ts';
+import { openQueries } from '../events/queries.ts';
+import { displayName } from '../names/display.ts';
+import { ruleText } from '../policy/decide.ts';
+import type { Rule } from '../policy/decision.ts';
+import { lint } from '../policy/lint.ts';
+import { modeOf, rulesOf } from '../policy/policy.ts';
+import { policyOf } from './check.ts';
+import { ruleItem } from './judging.ts';
+import {
+  type Cell,
+  dim,
+  green,
+  iso,
+  number,
+  onTerminal,
+  printJson,
+  printTable,
+  red,
+  say,
+  when,
+} from './output.ts';
+import { type Use, usesOf } from './uses.ts';
+
+interface Options {
+  policy?: string;
+  json?: boolean;
+}
+
+interface Line {
+  rule: Rule;
+  use: Use;
+  warnings: string[];
+}
+
+export async function list(options: Options): Promise<void> {
+  const paths = pathsOf();
+  const now = systemClock.now();
+  const { policy, documents } = await loadPolicy(policyOf(options, paths));
+  const queries = openQueries(paths.store);
+  const uses = usesOf([...rulesOf(policy)], queries.lastUse(now));
+  queries.close();
+  const warnings = new Map<string, string[]>();
+  for (const { rule, message, fix } of documents.flatMap(lint)) {
+    const place = placeOf(rule);
+    warnings.set(place, [...(warnings.get(place) ?? []), `${message}. ${fix}`]);
+  }
+  const lines = [...uses].map(
+    ([rule, use]): Line => ({ rule, use, warnings: warnings.get(placeOf(rule)) ?? [] }),
+  );
+  const observes = modeOf(policy) === 'observe';
+  if (options.json === true) {
+    const items = lines.map(itemOf);
+    printJson('list', { mode: modeOf(policy), otherwise: observes ? 'observe' : 'deny', items });
+    return;
+  }
+  printLines(lines, observes, now);
+  for (const { rule, warnings } of lines)
+    for (const warning of warnings) say(`${displayName(rule.host)} (${ruleText(rule)}): ${warning}`);
+  if (observes)
+    say('NOT ENFORCED: the policy only observes; what no rule allows is let through and recorded');
+  if (isKilled(paths.kill)) say('the kill switch is on: everything is blocked, whatever the rules say');
+}
+
+const placeOf = ({ host, source }: Rule) =>
+  source.kind === 'file' ? `${source.file}:${source.line}:${source.column}` : `${source.preset} ${host}`;
+
+function itemOf({ rule, use, warnings }: Line): object {
+  const { host, ports, action, agents, note, addresses, tls, force, until } = rule;
+  return {
+    host,
+    ports,
+    action,
+    agents,
+    until: until === null ? null : iso(until),
+    note,
+    source: (ruleItem(rule) as { source: object }).source,
+    addresses,
+    tls,
+    force,
+    last_used: use.last === null ? null : iso(use.last),
+    uses_24h: use.count,
+    warnings,
+  };
+}
+
+function printLines(lines: readonly Line[], observes: boolean, now: number): void {
+  const header = ['host', '', 'ports', 'agents', 'until', 'last used', 'in 24h', 'source', 'note'];
+  const allowed: Cell = { text: '✓ Allowed', paint: green };
+  const blocked: Cell = { text: '✗ Blocked', paint: red };
+  const expired: Cell = { text: '· Expired', paint: dim };
+  const rows = lines.map(({ rule, use, warnings }): (string | Cell)[] => {
+    const { host, action, ports, agents, until, note } = rule;
+    const isOver = until !== null && until <= now;
+    return [
+      displayName(host) + (warnings.length > 0 && onTerminal ? ' !' : ''),
+      isOver ? expired : action === 'allow' ? allowed : blocked,
+      ports.length === 0 ? 'all' : ports.join(','),
+      agents.length === 0 ? '' : agents.join(','),
+      when(until, now),
+      when(use.last, now),
+      action === 'allow' ? number(use.count) : '',
+      ruleText(rule),
+      note ?? '',
+    ];
+  });
+  const rest: Cell = observes ? { text: '! NOT ENFORCED', paint: red } : blocked;
+  rows.push(['* (everything else)', rest, '', '', '', '', '', '', '']);
+  printTable(header, rows);
+}
