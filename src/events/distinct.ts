@@ -74,9 +74,9 @@ export function createDistinctHosts(): DistinctHosts {
       const exact = `${host} ${variant}`;
       if (!full(exact)) {
         add(exact);
+        if (!loading && mine[0]!.hosts.size > LIMITS[0].most / 2) load();
         return host;
       }
-      if (!loading) load();
       const domain = domainOf(host);
       return domain === OTHER_HOSTS || full(domain) ? OTHER_HOSTS : add(domain);
     },

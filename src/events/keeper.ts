@@ -3,6 +3,8 @@ import { statSync } from 'node:fs';
 import type { Limits } from './retention.ts';
 import { startWorker } from './worker.ts';
 
+export type KeeperMessage = { store: string; limits: Limits } | 'stop';
+
 /** Milliseconds until it starts, unless the log is long already. */
 const DELAY = 2_000;
 /** Octets of log from which it is worth writing it back. */
@@ -17,14 +19,14 @@ export function startKeeper(store: string, limits: Limits): Keeper {
   const start = () => {
     worker = startWorker('keeper');
     worker.unref();
-    worker.postMessage({ store, limits });
+    worker.postMessage({ store, limits } satisfies KeeperMessage);
   };
   const timer = setTimeout(start, logLength(store) >= LONG_LOG ? 0 : DELAY);
   timer.unref();
   return {
     stop() {
       clearTimeout(timer);
-      worker?.terminate();
+      worker?.postMessage('stop');
     },
   };
 }

@@ -6,7 +6,7 @@
 import type { Database } from 'bun:sqlite';
 import { existsSync } from 'node:fs';
 import { signingKey } from './checkpoint.ts';
-import { LONG_LOG, logLength } from './keeper.ts';
+import { type KeeperMessage, LONG_LOG, logLength } from './keeper.ts';
 import { createRetention, type Limits } from './retention.ts';
 import { identityOf, openStore } from './store.ts';
 import { createTurn, type Turn } from './turn.ts';
@@ -27,11 +27,17 @@ interface Opened {
   identity: string | null;
 }
 
-self.onmessage = async ({ data }: MessageEvent<{ store: string; limits: Limits }>) => {
-  const { store, limits } = data;
+let stopped = false;
+
+self.onmessage = ({ data }: MessageEvent<KeeperMessage>) => {
+  if (data === 'stop') stopped = true;
+  else void keep(data.store, data.limits);
+};
+
+async function keep(store: string, limits: Limits): Promise<void> {
   let opened: Opened | null = null;
   let nextRound = 0;
-  for (;;) {
+  while (!stopped) {
     let wait = TICK;
     try {
       if (opened !== null && opened.identity !== identityOf(store)) {
@@ -55,7 +61,7 @@ self.onmessage = async ({ data }: MessageEvent<{ store: string; limits: Limits }
     }
     await Bun.sleep(wait);
   }
-};
+}
 
 function open(store: string, limits: Limits): Opened {
   const db = openStore(store);

@@ -43,15 +43,15 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
   let retry: Timer | undefined;
   let releasing: Timer | undefined;
   const flushed: (() => void)[] = [];
-  let onReply: (written: Written | null) => void = () => {};
+  let onReply: (written: Written) => void = () => {};
 
   const post = (message: WriterMessage) => worker.postMessage(JSON.stringify(message));
   const ask = (message: WriterMessage) =>
-    new Promise<Written | null>((resolve) => {
+    new Promise<Written>((resolve) => {
       onReply = resolve;
       post(message);
     });
-  worker.onmessage = ({ data }: MessageEvent<Written | null>) => onReply(data);
+  worker.onmessage = ({ data }: MessageEvent<Written>) => onReply(data);
   worker.onerror = ({ message }) => {
     onReply({
       ok: false,
@@ -99,8 +99,8 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     notice('store-failed', failure.message);
     onFailure(failure);
   };
-  const onWritten = (written: Written | null) => {
-    if (inFlight === null || written === null) return;
+  const onWritten = (written: Written) => {
+    if (inFlight === null) return;
     clearTimeout(deadline);
     const batch = inFlight;
     inFlight = null;
@@ -155,10 +155,9 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
   };
 
   const first = await ask({ path: store });
-  if (first === null || !first.ok) {
+  if (!first.ok) {
     worker.terminate();
-    const { code = 'store-unwritable', what = 'The store cannot be opened.', fix } = first ?? {};
-    throw new Failure(code, what, fix);
+    throw new Failure(first.code, first.what, first.fix);
   }
   onReply = onWritten;
   if (first.replaced !== null) replaced(first.replaced);
@@ -192,8 +191,8 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
       clearTimeout(retry);
       clearTimeout(releasing);
       keeper.stop();
-      if (!late) await Promise.race([ask('close'), Bun.sleep(DEADLINE)]);
-      worker.terminate();
+      // The thread is left to end with the process: closing the database would wait for the disk.
+      worker.unref();
     },
   };
 }

@@ -4,17 +4,12 @@ import { createWriter, type Writer } from './writer.ts';
 
 declare const self: Worker;
 
-export type WriterMessage = { path: string } | { rows: Row[] } | 'close';
+export type WriterMessage = { path: string } | { rows: Row[] };
 
 let writer: Writer | null = null;
 
 self.onmessage = ({ data }: MessageEvent<string>) => {
   const message = JSON.parse(data) as WriterMessage;
-  if (message === 'close') {
-    writer?.close();
-    self.postMessage(null);
-    return;
-  }
   if ('path' in message) writer = createWriter(message.path);
   self.postMessage(writer!.write('rows' in message ? message.rows : []));
 };

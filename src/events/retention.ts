@@ -18,7 +18,7 @@ export interface Limits {
 
 export const DEFAULT_LIMITS: Limits = { age: 30 * 86_400_000, bytes: 2 ** 30 };
 
-/** How long totals of each span are kept, milliseconds; hours for as long as rows. */
+/** How long totals of each span are kept, milliseconds; longer ones for as long as rows. */
 export const KEPT = { second: 3_600_000, minute: 8 * 86_400_000 } as const;
 /** Where space is short, minutes are kept for this long only. */
 const KEPT_AT_LEAST = 86_400_000;
@@ -35,12 +35,10 @@ export function createRetention(db: Database, key: KeyObject, limits: Limits): (
   const first = db.query('SELECT sequence, time, hash FROM event WHERE chain = ? ORDER BY sequence LIMIT ?');
   const evictRows = db.query('DELETE FROM event WHERE chain = ? AND sequence <= ?');
   const evictTotals = db.query('DELETE FROM total WHERE span = ? AND start < ? LIMIT ?');
-  const forgotten = db.query(`
-    SELECT agent, host FROM host
-    WHERE coalesce(last_blocked, 0) < ?1 AND coalesce(last_allowed, 0) < ?1 LIMIT ?2`);
-  const forgetHost = db.query(`
-    DELETE FROM host WHERE agent = ?2 AND host = ?3
-      AND coalesce(last_blocked, 0) < ?1 AND coalesce(last_allowed, 0) < ?1`);
+  const forgetHosts = db.query(
+    'DELETE FROM host WHERE id IN (SELECT value FROM json_each(?1)) AND last_seen < ?2',
+  );
+  const forgotten = db.query('SELECT id FROM host WHERE last_seen < ? LIMIT ?');
 
   const evict = (chain: Chain, isOld: (time: number) => boolean): boolean => {
     const rows = first.all(chain.id, STEP) as { sequence: number; time: number; hash: Uint8Array }[];
@@ -64,14 +62,16 @@ export function createRetention(db: Database, key: KeyObject, limits: Limits): (
       return row !== null && row.time < cutoff;
     });
     const full = (pages.get() as { used: number }).used > limits.bytes;
-    const lost = forgotten.all(cutoff, STEP) as { agent: string; host: string }[];
+    // A day later than the last totals that name them.
+    const lost = (forgotten.values(cutoff - KEPT_AT_LEAST, STEP) as [number][]).flat();
     return inTransaction(db, heads, () => {
       const again = [
         evictOldTotals(SPANS.second, now - KEPT.second),
         evictOldTotals(SPANS.minute, now - (full ? KEPT_AT_LEAST : KEPT.minute)),
         evictOldTotals(SPANS.hour, cutoff),
+        evictOldTotals(SPANS.quarterDay, cutoff),
       ];
-      for (const { agent, host } of lost) forgetHost.run(cutoff, agent, host);
+      if (lost.length > 0) forgetHosts.run(JSON.stringify(lost), cutoff - KEPT_AT_LEAST);
       if (expired !== undefined) {
         const chain = heads.chain(expired.agent, expired.lane);
         again.push(evict(chain, (time) => time < cutoff));

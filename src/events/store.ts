@@ -28,19 +28,20 @@ const SCHEMA = `
     count INTEGER NOT NULL, bytes_up INTEGER, bytes_down INTEGER, duration INTEGER, hash BLOB NOT NULL
   ) STRICT;
   CREATE INDEX event_chain ON event (chain);
+  CREATE TABLE host (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, agent TEXT NOT NULL,
+    first_blocked INTEGER, last_blocked INTEGER, last_allowed INTEGER, last_seen INTEGER NOT NULL,
+    UNIQUE (name, agent)
+  ) STRICT;
+  CREATE INDEX host_first_blocked ON host (first_blocked) WHERE first_blocked IS NOT NULL;
   CREATE TABLE total (
-    span INTEGER NOT NULL, start INTEGER NOT NULL, agent TEXT NOT NULL, host TEXT NOT NULL,
-    port INTEGER NOT NULL, reason TEXT NOT NULL,
+    span INTEGER NOT NULL, start INTEGER NOT NULL, host INTEGER NOT NULL, port INTEGER NOT NULL,
+    reason TEXT NOT NULL,
     requests INTEGER NOT NULL, allowed INTEGER NOT NULL, blocked INTEGER NOT NULL, failed INTEGER NOT NULL,
     questions INTEGER NOT NULL, bytes_up INTEGER NOT NULL, bytes_down INTEGER NOT NULL,
     first INTEGER NOT NULL, last INTEGER NOT NULL,
-    PRIMARY KEY (span, start, agent, host, port, reason)
+    PRIMARY KEY (span, start, host, port, reason)
   ) STRICT, WITHOUT ROWID;
-  CREATE TABLE host (
-    agent TEXT NOT NULL, host TEXT NOT NULL, first_blocked INTEGER, last_blocked INTEGER, last_allowed INTEGER,
-    PRIMARY KEY (agent, host)
-  ) STRICT, WITHOUT ROWID;
-  CREATE INDEX host_first_blocked ON host (first_blocked) WHERE first_blocked IS NOT NULL;
   PRAGMA user_version = ${VERSION};
 `;
 

@@ -5,8 +5,8 @@
 import type { Database } from 'bun:sqlite';
 import type { Row } from './row.ts';
 
-/** Spans of one total, milliseconds: seconds for the last hour, minutes for days, hours for as long as rows. */
-export const SPANS = { second: 1_000, minute: 60_000, hour: 3_600_000 } as const;
+/** Spans of one total, milliseconds: seconds for the last hour, minutes for days, the others for as long as rows. */
+export const SPANS = { second: 1_000, minute: 60_000, hour: 3_600_000, quarterDay: 21_600_000 } as const;
 
 export interface Counts {
   requests: number;
@@ -76,46 +76,40 @@ export function totalsOf(rows: readonly Row[]): Total[] {
   return [...totals.values()];
 }
 
-/** Writes totals of rows at every span, and keeps for each host when it was first and last let through or blocked. */
+/**
+ * Writes totals of rows at every span, and keeps for each agent's host when it was first and last seen. Totals
+ * name a host by its number there, which keeps them small and quick to read.
+ */
 export function createTotalsWriter(db: Database): (rows: readonly Row[]) => void {
+  const sight = db.query(`
+    INSERT INTO host (name, agent, first_blocked, last_blocked, last_allowed, last_seen)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    ON CONFLICT DO UPDATE SET
+      first_blocked = coalesce(first_blocked, ?3),
+      last_blocked = coalesce(max(last_blocked, ?4), last_blocked, ?4),
+      last_allowed = coalesce(max(last_allowed, ?5), last_allowed, ?5),
+      last_seen = max(last_seen, ?6)
+    RETURNING id`);
   const upsert = db.query(`
-    INSERT INTO total (span, start, agent, host, port, reason,
+    INSERT INTO total (span, start, host, port, reason,
       requests, allowed, blocked, failed, questions, bytes_up, bytes_down, first, last)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, allowed = allowed + excluded.allowed,
       blocked = blocked + excluded.blocked, failed = failed + excluded.failed,
       questions = questions + excluded.questions, bytes_up = bytes_up + excluded.bytes_up,
       bytes_down = bytes_down + excluded.bytes_down, first = min(first, excluded.first),
       last = max(last, excluded.last)`);
-  const sight = db.query(`
-    INSERT INTO host (agent, host, first_blocked, last_blocked, last_allowed) VALUES (?, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET first_blocked = coalesce(first_blocked, excluded.first_blocked),
-      last_blocked = coalesce(max(last_blocked, excluded.last_blocked), last_blocked, excluded.last_blocked),
-      last_allowed = coalesce(max(last_allowed, excluded.last_allowed), last_allowed, excluded.last_allowed)`);
   return (rows) => {
     for (const total of totalsOf(rows)) {
-      const { agent, host, port, reason, first, last } = total;
+      const { agent, host, port, reason, second, first, last } = total;
+      const isBlocked = total.blocked > 0;
+      const seen = [isBlocked ? first : null, isBlocked ? last : null, total.allowed > 0 ? last : null, last];
+      const { id } = sight.get(host, agent, ...seen) as { id: number };
+      const { requests, allowed, blocked, failed, questions, bytesUp, bytesDown } = total;
+      const sums = [requests, allowed, blocked, failed, questions, bytesUp, bytesDown];
       for (const span of Object.values(SPANS)) {
-        upsert.run(
-          span,
-          total.second - (total.second % span),
-          agent,
-          host,
-          port,
-          reason,
-          total.requests,
-          total.allowed,
-          total.blocked,
-          total.failed,
-          total.questions,
-          total.bytesUp,
-          total.bytesDown,
-          first,
-          last,
-        );
+        upsert.run(span, second - (second % span), id, port, reason, ...sums, first, last);
       }
-      if (total.blocked > 0) sight.run(agent, host, first, last, null);
-      if (total.allowed > 0) sight.run(agent, host, null, null, last);
     }
   };
 }

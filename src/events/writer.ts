@@ -18,7 +18,6 @@ export type Written =
 export interface Writer {
   /** Writes all rows or none; never throws. No rows: only makes sure that the store is open. */
   write(rows: readonly Row[]): Written;
-  close(): void;
 }
 
 interface Opened {
@@ -83,6 +82,5 @@ export function createWriter(path: string): Writer {
         return { ok: false, code, what: message, fix };
       }
     },
-    close,
   };
 }

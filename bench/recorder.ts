@@ -1,0 +1,104 @@
+/**
+ * The recorder: rows a second by one process, and what a decision waits before anything may leave, with one
+ * gateway and with four that share the store. Run alone: `sh scripts/bun bench/recorder.ts`.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { DecisionEvent } from '../src/events/event.ts';
+import { openRecorder } from '../src/events/recorder.ts';
+
+const ROWS = 300_000;
+/** Decisions that wait at once while rows are counted: a busy gateway's. */
+const WAITING = 2_000;
+const DECISIONS = 2_000;
+/** Milliseconds between the decisions of one gateway: 200 connections a second. */
+const GAP = 5;
+
+export async function measure(): Promise<Record<string, number>> {
+  const folder = mkdtempSync(join(tmpdir(), 'clawctl-bench-'));
+  const store = (name: string) => join(folder, name, 'egress.db');
+  try {
+    const rows = await rowsPerSecond(store('rows'));
+    const [one] = await latencies(store('one'), 1);
+    const four = await latencies(store('four'), 4);
+    return {
+      recorder_rows_per_second: Math.round(rows),
+      recorder_p50_ms_one: one!.p50,
+      recorder_p99_ms_one: one!.p99,
+      recorder_p50_ms_four: Math.max(...four.map(({ p50 }) => p50)),
+      recorder_p99_ms_four: Math.max(...four.map(({ p99 }) => p99)),
+    };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function rowsPerSecond(store: string): Promise<number> {
+  const recorder = await openRecorder({ store });
+  let next = 0;
+  const began = performance.now();
+  const work = async () => {
+    while (next < ROWS) {
+      if (!(await recorder.decide(decision(next++)))) throw new Error('a decision was not recorded');
+    }
+  };
+  await Promise.all(Array.from({ length: WAITING }, work));
+  const seconds = (performance.now() - began) / 1_000;
+  await recorder.close();
+  return ROWS / seconds;
+}
+
+interface Latency {
+  p50: number;
+  p99: number;
+}
+
+async function latencies(store: string, gateways: number): Promise<Latency[]> {
+  await (await openRecorder({ store })).close();
+  const run = async () => {
+    const child = Bun.spawn([process.execPath, import.meta.path, 'gateway', store], { stdout: 'pipe' });
+    return JSON.parse(await new Response(child.stdout).text()) as Latency;
+  };
+  return Promise.all(Array.from({ length: gateways }, run));
+}
+
+/** What one gateway's decisions wait, in milliseconds. */
+async function gateway(store: string): Promise<Latency> {
+  const recorder = await openRecorder({ store });
+  const waits: number[] = [];
+  for (let n = 0; n < DECISIONS; n++) {
+    await Bun.sleep(GAP * 2 * Math.random());
+    const began = performance.now();
+    if (!(await recorder.decide(decision(n)))) throw new Error('a decision was not recorded');
+    waits.push(performance.now() - began);
+  }
+  await recorder.close();
+  waits.sort((a, b) => a - b);
+  const at = (share: number) => Number(waits[Math.floor(waits.length * share)]!.toFixed(3));
+  return { p50: at(0.5), p99: at(0.99) };
+}
+
+function decision(n: number): DecisionEvent {
+  const allowed = n % 5 !== 0;
+  return {
+    kind: 'decision',
+    time: Date.now(),
+    agent: `agent-${n % 3}`,
+    session: `session-${process.pid}`,
+    connection: n,
+    protocol: 'tcp',
+    host: `api${n % 50}.example.com`,
+    port: 443,
+    verdict: allowed ? 'allow' : 'deny',
+    reason: allowed ? 'rule' : 'no-rule',
+    rule: allowed ? 'egress.yaml:12' : null,
+    wouldDeny: false,
+  };
+}
+
+if (import.meta.main) {
+  const [, , role, store] = process.argv;
+  console.log(JSON.stringify(role === 'gateway' ? await gateway(store!) : await measure(), null, 2));
+  process.exit(0);
+}

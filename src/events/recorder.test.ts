@@ -1,0 +1,195 @@
+import { Database } from 'bun:sqlite';
+import { expect, test } from 'bun:test';
+import { statSync, unlinkSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Failure } from '../base/failure.ts';
+import { allowed, closed, denied, newStore, refusal } from './event.fixture.ts';
+import { openQueries } from './queries.ts';
+import { openRecorder } from './recorder.ts';
+import { verifyStore } from './verify.ts';
+
+const recent = () => ({ since: Date.now() - 60_000, until: Date.now() + 60_000 });
+
+test('a decision is in the store when its promise resolves', async () => {
+  const store = newStore();
+  const recorder = await openRecorder({ store });
+  expect(await recorder.decide(allowed({ connection: 7 }))).toBe(true);
+  expect(openQueries(store).tail(0, 10)).toMatchObject([
+    {
+      kind: 'decision',
+      sequence: 1,
+      connection: 7,
+      agent: 'claude',
+      verdict: 'allow',
+      rule: 'egress.yaml:12',
+      count: 1,
+    },
+  ]);
+  await recorder.close();
+  expect(await recorder.decide(allowed())).toBe(false);
+});
+
+test('the store, its log and its key are for their owner alone', async () => {
+  const store = newStore();
+  const recorder = await openRecorder({ store });
+  await recorder.decide(allowed());
+  expect(statSync(dirname(store)).mode & 0o777).toBe(0o700);
+  for (const file of [
+    store,
+    `${store}-wal`,
+    `${store}-shm`,
+    `${store}.lock`,
+    `${dirname(store)}/egress.key`,
+  ]) {
+    expect([file, statSync(file).mode & 0o777]).toEqual([file, 0o600]);
+  }
+  await recorder.close();
+});
+
+test('a later refusal moves one count from allowed to blocked, a close adds bytes and failures', async () => {
+  const store = newStore();
+  const recorder = await openRecorder({ store });
+  await recorder.decide(allowed({ connection: 1 }));
+  await recorder.decide(allowed({ connection: 2 }));
+  await recorder.decide(allowed({ connection: 3 }));
+  await recorder.decide(denied({ connection: 4 }));
+  recorder.note(refusal({ connection: 2 }));
+  recorder.note(closed({ connection: 1, bytesUp: 100, bytesDown: 1_000 }));
+  recorder.note(
+    closed({ connection: 3, outcome: 'failed', reason: 'connect-failed', bytesUp: 0, bytesDown: 0 }),
+  );
+  await recorder.close();
+  expect(openQueries(store).stats(recent())).toMatchObject({
+    ...{ requests: 4, allowed: 2, blocked: 2, failed: 1, bytesUp: 100, bytesDown: 1_000 },
+    ...{ hosts: 2, blockedHosts: 2, agents: 1, newBlockedHosts: expect.arrayContaining(['evil.example']) },
+  });
+});
+
+test('identical refusals within a second are one row with a count, and every one is counted', async () => {
+  const store = newStore();
+  const recorder = await openRecorder({ store });
+  const answers = Array.from({ length: 500 }, (_, connection) => recorder.decide(denied({ connection })));
+  expect((await Promise.all(answers)).every(Boolean)).toBe(true);
+  await recorder.close();
+  const rows = openQueries(store).tail(0, 100);
+  expect(rows.map(({ count }) => count)).toEqual([1, 499]);
+  expect(openQueries(store).blocked(recent())).toMatchObject([
+    { host: 'evil.example', port: 443, count: 500 },
+  ]);
+});
+
+test('repeated refusals are written within two seconds without being asked for', async () => {
+  const store = newStore();
+  const recorder = await openRecorder({ store });
+  await recorder.decide(denied());
+  await recorder.decide(denied());
+  const queries = openQueries(store);
+  const end = Date.now() + 5_000;
+  while (queries.lastSequence() < 2 && Date.now() < end) await Bun.sleep(50);
+  expect(queries.blocked(recent())).toMatchObject([{ count: 2 }]);
+  await recorder.close();
+});
+
+test('a flood of distinct hosts folds into their domain, then into others, and totals stay exact', async () => {
+  const store = newStore();
+  const recorder = await openRecorder({ store });
+  await recorder.decide(allowed());
+  const time = Date.now();
+  const flood = (n: number) => recorder.decide(denied({ time, host: `h${n}.evil.example`, connection: n }));
+  for (let n = 0; n < 5_000; n += 500) await Promise.all(Array.from({ length: 500 }, (_, i) => flood(n + i)));
+  recorder.note(closed());
+  await recorder.close();
+  const queries = openQueries(store);
+  const rows = queries.blocked(recent());
+  expect(rows.length).toBeLessThanOrEqual(1_003);
+  expect(rows.reduce((sum, { count }) => sum + count, 0)).toBe(5_000);
+  expect(rows.map(({ host }) => host)).toContain('(evil.example)');
+  expect(queries.stats(recent())).toMatchObject({ requests: 5_001, allowed: 1, blocked: 5_000 });
+  expect(queries.tail(0, 10_000).at(0)).toMatchObject({ host: 'api.example.com' });
+  expect(queries.lastSequence()).toBeLessThan(1_100);
+});
+
+test('two recorders share a store, and its chain holds', async () => {
+  const store = newStore();
+  const [a, b] = await Promise.all([openRecorder({ store }), openRecorder({ store })]);
+  const both = Array.from({ length: 300 }, (_, n) => (n % 2 ? a : b).decide(allowed({ connection: n })));
+  expect((await Promise.all(both)).every(Boolean)).toBe(true);
+  await Promise.all([a.close(), b.close()]);
+  expect(verifyStore(store)).toEqual({ ok: true, rows: 300, evicted: 0 });
+  expect(openQueries(store).stats(recent())).toMatchObject({ requests: 300, allowed: 300 });
+});
+
+test('a store that another program locks refuses at once and resumes by itself, and nothing is lost', async () => {
+  const store = newStore();
+  const failures: Failure[] = [];
+  const recorder = await openRecorder({ store, onFailure: (failure) => failures.push(failure) });
+  await recorder.decide(allowed({ connection: 1 }));
+  const other = new Database(store);
+  other.run('BEGIN EXCLUSIVE');
+  const began = performance.now();
+  expect(await recorder.decide(allowed({ connection: 2 }))).toBe(false);
+  expect(performance.now() - began).toBeLessThan(1_000);
+  expect(recorder.writable).toBe(false);
+  expect(await recorder.decide(allowed({ connection: 3 }))).toBe(false);
+  recorder.note(closed({ connection: 1 }));
+  other.run('COMMIT');
+  other.close();
+  const end = Date.now() + 5_000;
+  while (!recorder.writable && Date.now() < end) await Bun.sleep(20);
+  expect(await recorder.decide(allowed({ connection: 4 }))).toBe(true);
+  await recorder.close();
+  expect(failures.map(({ code }) => code)).toEqual(['store-unwritable']);
+  const queries = openQueries(store);
+  expect(queries.stats(recent())).toMatchObject({ requests: 4, allowed: 2, blocked: 2, bytesUp: 10 });
+  expect(queries.blocked(recent())).toMatchObject([{ reason: 'audit-unavailable', count: 2 }]);
+  expect(queries.tail(0, 100).filter(({ kind }) => kind === 'notice')).toMatchObject([
+    { topic: 'store-failed' },
+  ]);
+  expect(verifyStore(store).ok).toBe(true);
+});
+
+test('a store that is taken away is begun again', async () => {
+  const store = newStore();
+  const recorder = await openRecorder({ store });
+  await recorder.decide(allowed());
+  for (const part of ['', '-wal', '-shm']) unlinkSync(store + part);
+  expect(await recorder.decide(allowed({ connection: 2 }))).toBe(true);
+  expect(openQueries(store).tail(0, 10)).toMatchObject([{ connection: 2, sequence: 1 }]);
+  await recorder.close();
+});
+
+test('a clock that steps back harms nothing: rows keep their order', async () => {
+  const store = newStore();
+  const recorder = await openRecorder({ store });
+  const now = Date.now();
+  await recorder.decide(allowed({ time: now, connection: 1 }));
+  await recorder.decide(allowed({ time: now - 3_600_000, connection: 2 }));
+  await recorder.decide(denied({ time: now - 7_200_000, connection: 3 }));
+  await recorder.close();
+  const rows = openQueries(store).tail(0, 10);
+  expect(rows.map((row) => [row.sequence, 'connection' in row && row.connection])).toEqual([
+    [1, 1],
+    [2, 2],
+    [3, 3],
+  ]);
+  expect(verifyStore(store)).toEqual({ ok: true, rows: 3, evicted: 0 });
+});
+
+test('text is bounded and comes back as it was hashed', async () => {
+  const store = newStore();
+  const recorder = await openRecorder({ store });
+  const text = `\u0000\ud800 ${'x'.repeat(5_000)}`;
+  recorder.note({
+    kind: 'notice',
+    time: 1.5,
+    agent: 'claude',
+    session: text,
+    topic: 'policy-rejected',
+    text,
+  });
+  recorder.note(refusal({ detail: text, port: Number.NaN, connection: 2 ** 60 }));
+  await recorder.close();
+  expect(verifyStore(store)).toEqual({ ok: true, rows: 2, evicted: 0 });
+  const [notice] = openQueries(store).tail(0, 10);
+  expect(notice!.kind === 'notice' && notice!.text.length).toBe(1_000);
+});
