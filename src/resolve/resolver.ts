@@ -1,13 +1,14 @@
 /**
- * Resolves names that a rule has allowed. What the policy's `hosts` fixes comes first. Equal lookups in flight
- * share one answer; a resolver lives as long as its policy, so nothing is kept from one policy to the next.
+ * Resolves names that a rule has allowed. What the policy's `hosts` fixes comes first. A resolver lives as long
+ * as its policy, so nothing is kept from one policy to the next.
  */
 import type { Address } from '../names/address.ts';
 import { parseHost } from '../names/host.ts';
 import { createHttpsUpstream } from './https.ts';
+import { createLookups } from './lookups.ts';
 import { createServerUpstream } from './server.ts';
 import { lookupBySystem } from './system.ts';
-import type { Found, Resolution, Upstream } from './upstream.ts';
+import type { Resolution, Upstream } from './upstream.ts';
 
 export interface Resolver {
   /**
@@ -25,83 +26,15 @@ interface Options {
 }
 
 const DNS_PORT = 53;
-/** Lookups that may run at once, and wait to run. Threads and sockets are finite; an agent's wishes are not. */
-const RUNNING_MAX = 64;
-const WAITING_MAX = 1_024;
-/** Milliseconds after which nobody waits for a lookup any more; the system's resolver cannot be stopped. */
-const PATIENCE = 10_000;
-/** A TTL of days is no reason to miss a change for days. Milliseconds. */
-const KEEP_MAX = 60_000;
-const KEPT_MAX = 1_024;
-
 export function createResolver(options: Options): Resolver {
-  return createResolverOn(upstreamOf(options.upstream), options.hosts);
-}
-
-/** As `createResolver`, with an upstream of one's own. */
-export function createResolverOn(
-  upstream: Upstream,
-  hosts: ReadonlyMap<string, Address[]>,
-  patience = PATIENCE,
-): Resolver {
-  const inFlight = new Map<string, Promise<Resolution>>();
-  const kept = new Map<string, { found: Resolution; until: number }>();
-  const waiting: Array<() => void> = [];
-  let running = 0;
-
-  const keep = (name: string, found: Found) => {
-    if (!found.ok || found.ttl <= 0) return;
-    if (kept.size >= KEPT_MAX) kept.delete(kept.keys().next().value!);
-    const until = performance.now() + Math.min(found.ttl * 1_000, KEEP_MAX);
-    kept.set(name, { found: { ok: true, addresses: found.addresses }, until });
-  };
-
-  const turn = async () => {
-    if (running >= RUNNING_MAX) await new Promise<void>((resolve) => waiting.push(resolve));
-    else running++;
-  };
-  const pass = () => {
-    const next = waiting.shift();
-    if (next === undefined) running--;
-    else next();
-  };
-
-  const lookUp = async (name: string): Promise<Resolution> => {
-    await turn();
-    try {
-      const found = await upstream(name);
-      keep(name, found);
-      return found.ok ? { ok: true, addresses: found.addresses } : found;
-    } catch {
-      return { ok: false, detail: 'failed' };
-    } finally {
-      pass();
-    }
-  };
-
+  const { hosts } = options;
+  const lookups = createLookups(upstreamOf(options.upstream));
   return {
     resolve(name) {
       const fixed = hosts.get(name);
-      if (fixed !== undefined) return Promise.resolve({ ok: true, addresses: fixed });
-      const remembered = kept.get(name);
-      if (remembered !== undefined && remembered.until > performance.now())
-        return Promise.resolve(remembered.found);
-      kept.delete(name);
-      const same = inFlight.get(name);
-      if (same !== undefined) return same;
-      if (waiting.length >= WAITING_MAX)
-        return Promise.resolve({ ok: false, detail: 'too many lookups at once' });
-      const answer = within(patience, lookUp(name)).finally(() => inFlight.delete(name));
-      inFlight.set(name, answer);
-      return answer;
+      return fixed === undefined ? lookups.find(name) : Promise.resolve({ ok: true, addresses: fixed });
     },
   };
-}
-
-function within(milliseconds: number, answer: Promise<Resolution>): Promise<Resolution> {
-  const { promise, resolve } = Promise.withResolvers<Resolution>();
-  const timer = setTimeout(() => resolve({ ok: false, detail: 'timeout' }), milliseconds);
-  return Promise.race([answer, promise]).finally(() => clearTimeout(timer));
 }
 
 /** The policy has checked the text; one that means nothing resolves nothing. */

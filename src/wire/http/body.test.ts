@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { mutate, octets } from '../feeding.fixture.ts';
-import { type Body, type BodyProgress, createBodyReader } from './body.ts';
+import { type Body, type BodyReader, createBodyReader } from './body.ts';
 
 /** The progress after the whole input, cut at the given places, `consumed` counted from its start. */
+type BodyProgress = ReturnType<BodyReader['push']>;
+
 function read(body: Body, bytes: Uint8Array, cuts: number[] = []): BodyProgress {
   const reader = createBodyReader(body);
   const ends = [...new Set([...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length])].sort(

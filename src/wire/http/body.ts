@@ -9,7 +9,7 @@ export type Body =
   /** Responses only: the body ends with the connection. */
   | { kind: 'until-close' };
 
-export type BodyProgress =
+type BodyProgress =
   | { state: 'more'; consumed: number }
   /** `consumed`: octets of this push that belong to the body; what follows is the next message. */
   | { state: 'done'; consumed: number }
