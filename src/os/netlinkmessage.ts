@@ -90,7 +90,7 @@ export function decodeAnswers(datagram: Buffer): Answer[] {
     answers.push({
       type,
       sequence,
-      errno: isAcknowledgement ? -body.readInt32LE(0) : null,
+      errno: isAcknowledgement ? Math.abs(body.readInt32LE(0)) : null,
       explanation: isAcknowledgement ? explanationIn(body, flags) : '',
       body,
     });

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { closeDescriptor } from '../os/descriptors.ts';
+import { landlockAbi } from '../os/landlock.ts';
 import { statusOf } from '../os/process.ts';
 import { knockAtPort, knockAtUnixSocket, networkNamespaceOf, openDatagram } from '../os/sockets.ts';
 import { bytesToText } from './handshake.ts';
@@ -184,15 +185,20 @@ describe.if(reason === null)('a command inside cannot', () => {
     ['mount', ['mount', '-t', 'tmpfs', 'tmpfs', '/tmp']],
     ['make a file setuid', shell('touch /tmp/x && chmod 4755 /tmp/x')],
     ['create a setuid file', python('import os; os.close(os.open("/tmp/y", 0o101, 0o4755))')],
-    ['write the memory of the first process', shell('exec 4>/proc/1/mem')],
-    ['trace the first process', python(trace)],
-    ['signal the first process', ['kill', '-CONT', '1']],
   ];
+  // What only Landlock's scopes refuse; elsewhere the first process has a filter of its own and nothing to lose.
+  if (landlockAbi() >= 6)
+    refused.push(
+      ['write the memory of the first process', shell('exec 4>/proc/1/mem')],
+      ['trace the first process', python(trace)],
+      ['signal the first process', ['kill', '-CONT', '1']],
+    );
   for (const [what, command] of refused)
     test(what, async () => {
       const asked = shell('"$@" 2>/dev/null && echo done || echo refused').concat('sh', command);
       expect(runUnfenced(asked)).toBe('done\n'); // or the test would prove nothing
-      expect((await startInside({ command: asked }).finish()).stdout).toBe('refused\n');
+      const inside = startInside({ command: asked, guard: false });
+      expect((await inside.finish()).stdout).toBe('refused\n');
     });
 });
 

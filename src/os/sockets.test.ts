@@ -1,0 +1,67 @@
+import { expect, test } from 'bun:test';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { closeDescriptor } from './descriptors.ts';
+import {
+  networkNamespaceOf,
+  openDatagram,
+  openListener,
+  originalDestination,
+  resetOnClose,
+} from './sockets.ts';
+
+const fdOf = (socket: Socket) => (socket as unknown as { _handle: { fd: number } })._handle.fd;
+
+test('closing after resetOnClose resets the connection', async () => {
+  const server = createServer((socket) => {
+    resetOnClose(fdOf(socket));
+    socket.destroy();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  const [error] = await once(client, 'error');
+  expect(error.code).toBe('ECONNRESET');
+  server.close();
+});
+
+test('a connection that was not redirected has no other destination than its own', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const client = connect(port, '127.0.0.1');
+  const [socket] = (await once(server, 'connection')) as [Socket];
+  const found = originalDestination(fdOf(socket), 4);
+  // Where connections are tracked the kernel answers with the address itself; elsewhere it knows nothing.
+  if (found !== null) expect(found).toEqual({ address: Uint8Array.of(127, 0, 0, 1), port });
+  client.destroy();
+  socket.destroy();
+  server.close();
+});
+
+test('a listener on every address hears both families', async () => {
+  const fd = openListener('any', 0);
+  const server = createServer().listen({ fd });
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  for (const host of ['127.0.0.1', '::1']) {
+    const client = connect(port, host);
+    await once(client, 'connect');
+    client.destroy();
+  }
+  server.close();
+});
+
+test('sockets of one namespace tell the same namespace', () => {
+  const places = ['loopback4', 'any4', 'any'] as const;
+  const fds = [...places.map((place) => openDatagram(place, 0)), openListener('loopback4', 0)];
+  expect(new Set(fds.map(networkNamespaceOf)).size).toBe(1);
+  for (const fd of fds) closeDescriptor(fd);
+});
+
+test('a port that is taken is an error that names it', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  expect(() => openListener('loopback4', port)).toThrow(`bind (loopback4 port ${port}): EADDRINUSE`);
+  server.close();
+});
