@@ -6,7 +6,7 @@ import { hostText, parseHost } from '../names/host.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { Reason } from '../policy/reason.ts';
 import { type Judgement, judge, judgementItem, type situation } from './judging.ts';
-import { jsonText, print } from './output.ts';
+import { jsonText } from './output.ts';
 import { DEFAULT_PORT } from './target.ts';
 
 const SCHEMA = 'clawctl.egress.check/v1';
@@ -18,6 +18,8 @@ export interface Batch {
   policy: Policy;
   at: () => ReturnType<typeof situation>;
   agent: string;
+  /** Takes whole lines without the last line end. */
+  print: (lines: string) => void;
 }
 
 /** Answers every line of the stream. The last one needs no line end. */
@@ -40,9 +42,9 @@ export async function answerLines(input: AsyncIterable<Uint8Array>, batch: Batch
       start = end + 1;
     }
     keep(chunk.subarray(start));
-    if (answers.length > 0) print(answers.join('\n'));
+    if (answers.length > 0) batch.print(answers.join('\n'));
   }
-  if (length > 0) print(finish());
+  if (length > 0) batch.print(finish());
 
   function keep(piece: Uint8Array): void {
     length += piece.length;

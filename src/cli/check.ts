@@ -25,7 +25,12 @@ export async function check(text: string | undefined, options: Options): Promise
   const asked = text === undefined ? null : parseTarget(text);
   const { policy } = await loadPolicy(policyOf(options, paths));
   if (asked === null) {
-    await answerLines(Bun.stdin.stream(), { policy, agent: options.agent, at: () => situation(paths) });
+    await answerLines(Bun.stdin.stream(), {
+      policy,
+      agent: options.agent,
+      at: () => situation(paths),
+      print,
+    });
     return EXIT.done;
   }
   const target = { host: asked.host, port: asked.port ?? DEFAULT_PORT, agent: options.agent };
