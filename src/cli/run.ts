@@ -5,6 +5,7 @@
 import { basename, resolve } from 'node:path';
 import { Failure } from '../base/failure.ts';
 import { pathsOf } from '../base/paths.ts';
+import { isReadByKey } from '../os/terminal.ts';
 import { isAgentName } from '../policy/agentname.ts';
 import { launch } from '../sandbox/launch.ts';
 import { givenBack } from './environment.ts';
@@ -46,7 +47,7 @@ async function fence(words: RunArguments): Promise<number> {
     import('./refusals.ts'),
     import('./output.ts'),
   ]);
-  const teller = createRefusalTeller({ json: words.json, isHeld: () => false });
+  const teller = createRefusalTeller({ json: words.json, isHeld: () => isReadByKey(2) });
   const outcome = await serveFence({ agent, session, paths, policyFile }, launching, {
     notice: (text) => say(text),
     refusal: (refusal) => {

@@ -1,0 +1,219 @@
+/** The commands about rules, as somebody at a shell sees them. */
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { defaultPreset } from '../policy/presets/default.ts';
+import { createPerson, type Person } from './person.fixture.ts';
+
+let person: Person;
+beforeEach(() => {
+  person = createPerson();
+});
+afterEach(() => person.leave());
+
+const hostsOf = async () => (await person.json('egress list --json')).items.map((item) => item.host);
+
+describe('the guide', () => {
+  test('lists the default allowlist, and everything else as blocked', async () => {
+    const { out, code } = await person.type('egress list');
+    const lines = out
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.split('\t').slice(0, 2));
+    expect(lines).toEqual([
+      ...defaultPreset.hosts.map((host) => [host, '✓ Allowed']),
+      ['* (everything else)', '✗ Blocked'],
+    ]);
+    expect(code).toBe(0);
+    expect(existsSync(person.policyFile)).toBe(false);
+  });
+
+  test('adds, lists and removes', async () => {
+    expect(await person.type('egress add api.yourcompany.com')).toMatchObject({ code: 0 });
+    expect(await person.type('egress add *.internal.company.com')).toMatchObject({ code: 0 });
+    expect(await hostsOf()).toEqual([
+      ...defaultPreset.hosts,
+      'api.yourcompany.com',
+      '*.internal.company.com',
+    ]);
+    expect(await person.type('egress remove api.yourcompany.com')).toMatchObject({ code: 0 });
+    expect(await hostsOf()).toEqual([...defaultPreset.hosts, '*.internal.company.com']);
+    expect(statSync(person.policyFile).mode & 0o077).toBe(0);
+  });
+});
+
+describe('add', () => {
+  test('keeps ports, agent, expiry and note', async () => {
+    await person.type('egress add db.example.com --port 5432 --agent bot --for 2h --note SEC-12');
+    const item = (await person.json('egress list --json')).items.at(-1)!;
+    expect(item).toMatchObject({ host: 'db.example.com', ports: [5432], agents: ['bot'], note: 'SEC-12' });
+    const until = Date.parse(item.until as string) - Date.now();
+    expect(until).toBeGreaterThan(7_000_000);
+    expect(until).toBeLessThan(7_300_000);
+  });
+
+  test('keeps comments and order', async () => {
+    person.writePolicy('# mine\nversion: 1\nallow:\n  - a.test # first\n');
+    await person.type('egress add b.test');
+    const text = readFileSync(person.policyFile, 'utf8');
+    expect(text).toContain('# mine');
+    expect(text).toContain('a.test # first');
+    expect(text.indexOf('a.test')).toBeLessThan(text.indexOf('b.test'));
+  });
+
+  test.each([
+    ['https://x.com/path', 'x.com'],
+    ['x.com/path', 'x.com'],
+    ['x.com:99999', 'ort'],
+    ['a*.com', '*.com'],
+    ['xn--a', ''],
+    ['bücher.example', 'xn--bcher-kva.example'],
+    ['*.com', '--force'],
+    ['*', '--force'],
+    ['10.0.0.1/8', ''],
+  ])('refuses %p, says what to write, and writes nothing', async (host, hint) => {
+    const { code, out, err } = await person.type(['egress', 'add', host]);
+    expect(code).toBe(2);
+    expect(out).toBe('');
+    expect(err).toContain(hint);
+    expect(existsSync(person.policyFile)).toBe(false);
+  });
+
+  test.each([
+    ['--port 0', 'port'],
+    ['--port x', 'port'],
+    ['--for soon', 'duration'],
+    ['--agent ../x', 'name'],
+    ['--preset nonesuch', 'preset'],
+  ])('refuses %p', async (option, hint) => {
+    const { code, err } = await person.type(
+      `egress add ${option.startsWith('--preset') ? '' : 'a.test '}${option}`,
+    );
+    expect(code).not.toBe(0);
+    expect(err).toContain(hint);
+    expect(existsSync(person.policyFile)).toBe(false);
+  });
+
+  test('warns of a wide wildcard, and adds it', async () => {
+    const { code, err } = await person.type('egress add *.amazonaws.com --force');
+    expect(code).toBe(0);
+    expect(err).toContain('*.amazonaws.com');
+  });
+
+  test('adds a preset', async () => {
+    expect((await person.type('egress add --preset python')).code).toBe(0);
+    expect(await hostsOf()).toContain('pypi.org');
+  });
+
+  test('never replaces a file that does not parse', async () => {
+    const broken = 'version: 1\nalow: [a.test]\n';
+    person.writePolicy(broken);
+    const { code, err } = await person.type('egress add b.test');
+    expect(code).toBe(2);
+    expect(err).toContain(`${person.policyFile}:2:1`);
+    expect(err).toContain("Did you mean 'allow'?");
+    expect(readFileSync(person.policyFile, 'utf8')).toBe(broken);
+  });
+});
+
+describe('remove', () => {
+  test('explains what to do about a host that a preset allows', async () => {
+    const { code, err } = await person.type('egress remove github.com');
+    expect(code).toBe(1);
+    expect(err).toContain('preset default');
+    expect(err).toContain('deny');
+  });
+
+  test('says so when there is no such rule', async () => {
+    const { code, err } = await person.type('egress remove nonesuch.test');
+    expect(code).toBe(1);
+    expect(err).toContain('nonesuch.test');
+  });
+});
+
+describe('check and explain', () => {
+  test('answer by exit code and by JSON', async () => {
+    expect((await person.type('egress check github.com')).code).toBe(0);
+    expect((await person.type('egress check attacker.com')).code).toBe(3);
+    expect(await person.json('egress check attacker.com:8443 --json')).toEqual({
+      schema: 'clawctl.egress.check/v1',
+      verdict: 'deny',
+      reason: 'no-rule',
+      host: 'attacker.com',
+      port: 8443,
+      agent: 'cli',
+      rule: null,
+      would_deny: false,
+    });
+    const allowed = await person.json('egress check github.com --json');
+    expect(allowed).toMatchObject({ verdict: 'allow', rule: { host: 'github.com', text: 'preset default' } });
+  });
+
+  test('judge addresses that are known without asking anybody', async () => {
+    person.writePolicy(`version: 1
+allow: [metadata.test, {host: db.test, addresses: [10.0.0.0/8]}]
+hosts: {metadata.test: 169.254.169.254, db.test: 10.1.2.3}`);
+    expect((await person.json('egress check metadata.test --json')).reason).toBe('address-refused');
+    expect((await person.json('egress check db.test --json')).verdict).toBe('allow');
+  });
+
+  test('a kill file that cannot be read kills', async () => {
+    person.environment.XDG_STATE_HOME = '/dev/null/x';
+    expect((await person.json('egress check github.com --json')).reason).toBe('killed');
+  });
+
+  test('explain says the hops and the command that would allow it', async () => {
+    const { out, code } = await person.type('egress explain attacker.com');
+    for (const word of ['accept', 'target', 'decide', 'dial', 'relay', 'clawctl egress add attacker.com'])
+      expect(out).toContain(word);
+    expect(code).toBe(0);
+  });
+});
+
+describe('every call', () => {
+  test.each(['egress blocked', 'egress stats', 'egress presets'])(
+    '%p says that the policy is broken',
+    async (words) => {
+      person.writePolicy('version: 2\n');
+      const { err, code } = await person.type(words);
+      expect(err).toContain('the policy is broken');
+      expect(code).toBe(0);
+    },
+  );
+
+  test('wrong usage is 2, with what was meant', async () => {
+    const { code, err } = await person.type('egress lst');
+    expect(code).toBe(2);
+    expect(err).toContain('Did you mean list?');
+  });
+
+  test('nothing that somebody typed moves the cursor', async () => {
+    for (const words of [
+      ['egress', 'check', 'a\x1b[2J.com'],
+      ['egress', '\x1b[2J'],
+      ['egress', 'add', 'a.test', '--agent', '\x9b31m'],
+    ]) {
+      const { out, err } = await person.type(words);
+      expect(out + err).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/);
+    }
+  });
+
+  test('what is planted in the working directory decides nothing', async () => {
+    const { home } = person;
+    const evil = `${home}/evil.js`;
+    await Bun.write(evil, `require('fs').writeFileSync('${home}/planted', '')`);
+    await Bun.write(`${home}/.env`, 'XDG_CONFIG_HOME=/nonexistent\nBUN_OPTIONS=--preload=./evil.js\n');
+    await Bun.write(`${home}/bunfig.toml`, 'preload = ["./evil.js"]\n');
+    await Bun.write(`${home}/package.json`, '{"name":"x","imports":{"#x":"./evil.js"}}');
+    await Bun.write(`${home}/tsconfig.json`, '{"compilerOptions":{"paths":{"commander":["./evil.js"]}}}');
+    await Bun.write(`${home}/node_modules/commander/index.js`, `require('${evil}')`);
+    person.writePolicy('version: 1\nallow: [mine.test]\n');
+    const environment = {
+      BUN_OPTIONS: `--preload=${evil}`,
+      BUN_INSPECT_PRELOAD: evil,
+      NODE_OPTIONS: `--require=${evil}`,
+    };
+    const { out } = await person.type('egress list', { environment });
+    expect(out).toContain('mine.test');
+    expect(existsSync(`${home}/planted`)).toBe(false);
+  });
+});

@@ -1,0 +1,17 @@
+/** What a program has made of a terminal (termios(3), tty_ioctl(4)). */
+import { libc } from './libc.ts';
+
+const TCGETS = 0x5401;
+/** struct termios of the kernel: four flag words, the line discipline, control characters. */
+const TERMIOS_BYTES = 60;
+const LOCAL_FLAGS = 3;
+const ICANON = 0o2;
+
+/**
+ * Whether somebody reads the terminal key by key rather than line by line: an editor, a pager, a shell at its
+ * prompt. What others write then lands in the middle of what they draw. False where it is no terminal.
+ */
+export function isReadByKey(fd: number): boolean {
+  const flags = new Uint32Array(TERMIOS_BYTES / 4);
+  return libc.ioctl(fd, TCGETS, flags) === 0 && (flags[LOCAL_FLAGS]! & ICANON) === 0;
+}
