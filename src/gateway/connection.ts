@@ -4,7 +4,6 @@
  */
 import type { Address } from '../names/address.ts';
 import { parseHost } from '../names/host.ts';
-import { dial } from '../net/dial.ts';
 import { Relay } from '../net/relay.ts';
 import type { Ending, Socket } from '../net/socket.ts';
 import { decide } from '../policy/decide.ts';
@@ -117,7 +116,7 @@ export class Connection implements Judge {
     const admission = this.#admitAddresses(this.#policy, this.#rules);
     if (!admission.ok) return this.#stop(admission.problem);
     this.#rules = admission.rules;
-    const dialled = await dial(answer.addresses, port, { timeout: around.times.connect });
+    const dialled = await around.dial(answer.addresses, port, { timeout: around.times.connect });
     if (this.#stage !== 'dialling') {
       if (dialled.ok) dialled.socket.reset();
       return;

@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Recorder } from '../events/event.ts';
 import { type Address, addressOf } from '../names/address.ts';
 import { type Host, hostText, parseHost } from '../names/host.ts';
+import { dial } from '../net/dial.ts';
 import { type Listener, listenOn } from '../net/listen.ts';
 import type { Socket } from '../net/socket.ts';
 import { originalDestination } from '../os/sockets.ts';
@@ -27,6 +28,8 @@ export interface GatewayOptions {
   onBug?: (bug: unknown) => void;
   /** Where an accepted connection was going. Default: what the kernel redirected. */
   destinationOf?: (socket: Socket) => Destination | null;
+  /** How origins are reached. Default: the network. */
+  dial?: typeof dial;
   times?: Partial<Times>;
 }
 
@@ -71,6 +74,7 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   const around: Surroundings = {
     destinationOf: redirectedFrom,
+    dial,
     ...options,
     onBug,
     times: { ...TIMES, ...options.times },

@@ -2,6 +2,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { Recorder } from '../events/event.ts';
 import type { Address } from '../names/address.ts';
+import type { dial } from '../net/dial.ts';
 import type { Socket } from '../net/socket.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { Refusal } from './refusal.ts';
@@ -38,6 +39,7 @@ export interface Surroundings {
   onRefusal: (refusal: Refusal) => void;
   onBug: (bug: unknown) => void;
   destinationOf: (socket: Socket) => Destination | null;
+  dial: typeof dial;
   times: Times;
   /** How many connections of the agent are open, this one included. */
   openOf: (agent: string) => number;
