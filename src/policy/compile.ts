@@ -23,6 +23,7 @@ export function compile(documents: readonly PolicyDocument[]): Policy {
     for (const [name, addresses] of document.hosts) if (!hosts.has(name)) hosts.set(name, addresses);
   return Object.freeze({
     mode: adding.find((document) => document.mode !== null)?.mode ?? 'enforce',
+    files: documents.map((document) => document.file),
     lockedBy: documents[lock]?.file ?? null,
     table: buildTable(() => placedRules(documents, adding.length, agents)),
     agents,

@@ -116,17 +116,14 @@ function explainBadHost(text: string): PatternResult {
   if (text.startsWith('['))
     return refuse('only an IPv6 address stands in brackets', suggestion(text.slice(1, -1)));
   if (text.startsWith('.'))
-    return refuse(
-      'a name does not begin with a dot',
-      suggestion(text.slice(1), (host) => `*.${host}`),
-    );
+    return refuse('a name does not begin with a dot', suggestion(text.slice(1), '*.'));
   return explainLabels(text);
 }
 
 /** Says how to write `text`, if that alone would do. */
-function suggestion(text: string, spell = (host: string) => host): string | null {
-  const result = text === '' || text.startsWith('.') ? null : readPattern(text);
-  return result?.ok ? `Write ${spell(result.pattern.text)}` : null;
+function suggestion(text: string, prefix = ''): string | null {
+  const host = parseHost(text);
+  return host === null ? null : `Write ${prefix}${hostText(host)}`;
 }
 
 function explainUrl(text: string): PatternResult {
@@ -195,10 +192,10 @@ function explainLabels(text: string): PatternResult {
     );
   const long = labels.find((label) => label.length > 63);
   if (long !== undefined) return refuse(`a label has at most 63 characters, this one has ${long.length}`);
-  if (labels.some((label) => label.startsWith('-') || label.endsWith('-')))
-    return refuse('a label neither begins nor ends with a hyphen');
   const encoded = labels.find((label) => /^xn--/i.test(label));
   if (encoded !== undefined) return refuse(`'${encoded}' is not the ASCII form of any label`);
+  if (labels.some((label) => label.startsWith('-') || label.endsWith('-')))
+    return refuse('a label neither begins nor ends with a hyphen');
   const bad = /[^a-z0-9._-]/i.exec(text);
   return refuse(bad === null ? 'this is not a host name' : `a host has no '${bad[0]}'`);
 }

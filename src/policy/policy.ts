@@ -6,6 +6,8 @@ import { type RuleTable, ruleAt, rulesIn } from './table.ts';
 
 export interface Policy {
   readonly mode: Mode;
+  /** The files it was compiled from, machine-wide first. */
+  readonly files: readonly string[];
   /** The file that lets nothing be added below it, or null. */
   readonly lockedBy: string | null;
   readonly table: RuleTable;

@@ -4,7 +4,17 @@
  * `22:22` was meant as text; anchors, aliases, tags and directives, which make a file mean something else than
  * it shows, are refused.
  */
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, Scalar } from 'yaml';
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  Scalar,
+  type YAMLParseError,
+} from 'yaml';
 import { didYouMean, type Problem } from './problem.ts';
 
 /** Octets of UTF-8 or UTF-16 units; the same limit holds for the file on disk. */
@@ -156,7 +166,9 @@ export class Reading {
         prettyErrors: false,
         lineCounter: this.#lines,
       });
-      for (const error of document.errors) this.#problemAt(error.pos[0], `not valid YAML: ${error.message}`);
+      // One error breaks what follows it, so the first says all.
+      const [error] = document.errors;
+      if (error !== undefined) return this.#problemAt(error.pos[0], ...syntaxMessage(error));
       if (document.directives.yaml.explicit || Object.keys(document.directives.tags).length > 1)
         this.#problemAt(0, 'YAML directives are refused', 'Take the lines out that begin with %.');
       if (this.broken) return null;
@@ -179,7 +191,13 @@ export class Reading {
   #refuseTricks(node: unknown, depth: number): void {
     if (this.problems.length >= MOST_PROBLEMS) return;
     if (isAlias(node)) {
-      this.problem(node, 'anchors and aliases are refused', 'Write the value out.');
+      const isWildcard = node.source.startsWith('.');
+      const fix = isWildcard ? `Write "*${node.source}" in quotes.` : 'Write the value out.';
+      this.problem(
+        node,
+        isWildcard ? 'an unquoted * begins an alias' : 'anchors and aliases are refused',
+        fix,
+      );
       return;
     }
     if (!isScalar(node) && !isMap(node) && !isSeq(node)) return;
@@ -208,4 +226,13 @@ export class Reading {
     this.problems.push({ file: this.file, line, column: offset - start + 1, message, fix, excerpt });
     return null;
   }
+}
+
+/** What people get wrong most often, in words of their own file. */
+function syntaxMessage({ code, message }: YAMLParseError): [message: string, fix: string | null] {
+  if (code === 'BAD_ALIAS') return ['an unquoted * begins an alias', 'Write "*" in quotes.'];
+  if (code === 'MULTIPLE_DOCS') return ['the file holds more than one document', 'Take the line --- out.'];
+  if (code === 'TAB_AS_INDENT') return ['a tab indents the line', 'Indent with spaces.'];
+  if (/reserved character/.test(message)) return [`not valid YAML: ${message}`, 'Quote the value.'];
+  return [`not valid YAML: ${message}`, null];
 }

@@ -1,0 +1,138 @@
+/** Why a target is answered as it is, hop by hop, and what would change that. For people; never on the data path. */
+import { classOf } from '../names/addressclass.ts';
+import { authority, hostText } from '../names/host.ts';
+import { rangeContains } from '../names/range.ts';
+import { type Answer, type Change, changeFor, knownAddresses } from './change.ts';
+import { decide, judgeAddress, type Moment, ruleText } from './decide.ts';
+import type { Rule, Target } from './decision.ts';
+import { patternOf } from './pattern.ts';
+import { type Policy, rulesOf } from './policy.ts';
+import { REASONS } from './reason.ts';
+
+export interface Hop {
+  number: 1 | 2 | 3 | 4 | 5;
+  name: 'accept' | 'target' | 'decide' | 'dial' | 'relay';
+  text: string;
+}
+
+/** An allow rule that looks as if it should hold, and why it does not. */
+export interface NearMiss {
+  rule: Rule;
+  why: string;
+}
+
+export interface Explanation extends Answer {
+  hops: readonly Hop[];
+  nearMisses: readonly NearMiss[];
+  change: Change;
+}
+
+const MOST_NEAR_MISSES = 10;
+
+export function explain(policy: Policy, target: Target, at: Moment): Explanation {
+  const answer = answerFor(policy, target, at);
+  return {
+    ...answer,
+    hops: hopsOf(policy, target, answer),
+    nearMisses: answer.verdict === 'allow' ? [] : nearMisses(policy, target, at.now),
+    change: changeFor(policy, target, answer),
+  };
+}
+
+/** The decision, and hop 4 where the addresses are known without asking anybody. */
+function answerFor(policy: Policy, target: Target, at: Moment): Answer {
+  const { verdict, reason, rule, allowedBy } = decide(policy, target, at);
+  const addresses = knownAddresses(policy, target);
+  if (verdict !== 'allow' || addresses.length === 0) return { verdict, reason, rule, allowedBy };
+  const refusals = (allowedBy.length > 0 ? allowedBy : [null]).map((candidate) => ({
+    candidate,
+    refused: addresses
+      .map((address) => judgeAddress(policy, target, candidate, address, at.now))
+      .find((each) => each !== null),
+  }));
+  const admitting = refusals.find(({ refused }) => refused === undefined);
+  if (admitting !== undefined) return { verdict, reason, rule: admitting.candidate, allowedBy };
+  const { candidate, refused } = refusals[0]!;
+  return { verdict: 'deny', reason: refused!.reason, rule: candidate, allowedBy };
+}
+
+function hopsOf(policy: Policy, target: Target, answer: Answer): Hop[] {
+  const { agent, host, port } = target;
+  const scope = policy.agents.get(agent);
+  const inherits = scope?.inherit === false ? '; only the rules of its own section allow' : '';
+  const reached = answer.verdict === 'allow';
+  return [
+    { number: 1, name: 'accept', text: `agent ${agent === '' ? 'unnamed' : agent}${inherits}` },
+    { number: 2, name: 'target', text: `${host.kind} ${authority(host, port)}` },
+    { number: 3, name: 'decide', text: decideText(answer) },
+    { number: 4, name: 'dial', text: dialText(policy, target, answer) },
+    { number: 5, name: 'relay', text: reached ? relayText(target, answer.rule) : 'not reached' },
+  ];
+}
+
+function decideText({ verdict, reason, rule }: Answer): string {
+  const where = rule === null ? '' : `: ${rule.action} ${rule.host} (${ruleText(rule)})`;
+  // A refusal in hop 4 follows an allowed hop 3.
+  if (verdict === 'allow' || reason === 'address-refused' || reason === 'address-denied')
+    return `allowed${where}`;
+  return `refused, ${REASONS[reason]}${where}`;
+}
+
+function dialText(policy: Policy, target: Target, { verdict, reason, rule }: Answer): string {
+  const addresses = knownAddresses(policy, target);
+  if (reason === 'address-refused' || reason === 'address-denied') {
+    const found = addresses.map((address) => `${address.text} (${classOf(address)})`).join(', ');
+    return `refused, ${REASONS[reason]}: ${found}`;
+  }
+  if (verdict !== 'allow') return 'not reached';
+  if (addresses.length > 0) return `connects to ${addresses.map((address) => address.text).join(', ')}`;
+  const more =
+    rule === null || rule.addresses.length === 0 ? '' : `, and those in ${rule.addresses.join(', ')}`;
+  return `resolves ${hostText(target.host)} by ${policy.upstream} and admits public addresses${more}`;
+}
+
+function relayText({ host, port }: Target, rule: Rule | null): string {
+  const name = host.kind === 'name' ? host.name : 'the address, or none';
+  const tls = {
+    sni: `a ClientHello in the clear must name ${name}`,
+    ech: `a ClientHello must name ${name}, and may hide another name (tls: ech)`,
+    any: `a ClientHello may name no server (tls: any); if it names one, ${name}`,
+  }[rule?.tls ?? 'sni'];
+  if (port === 443) return `TLS: ${tls}`;
+  if (port === 80) return `HTTP: the Host of every request must be ${hostText(host)}`;
+  return `any protocol; where TLS or HTTP is spoken its name must be ${hostText(host)}`;
+}
+
+function nearMisses(policy: Policy, target: Target, now: number): NearMiss[] {
+  const found: NearMiss[] = [];
+  for (const rule of rulesOf(policy)) {
+    const why = rule.action === 'allow' ? whyNot(policy, rule, target, now) : null;
+    if (why !== null && found.push({ rule, why }) === MOST_NEAR_MISSES) break;
+  }
+  return found;
+}
+
+/** Null for a rule that has nothing to do with the target. */
+function whyNot(policy: Policy, rule: Rule, { agent, host, port }: Target, now: number): string | null {
+  const pattern = patternOf(rule.host);
+  const matches =
+    host.kind === 'address'
+      ? pattern.kind === 'range' && rangeContains(pattern.range, host.address)
+      : pattern.kind === 'any' ||
+        (pattern.kind === 'name' && pattern.name === host.name) ||
+        (pattern.kind === 'below' && host.name.endsWith(`.${pattern.name}`));
+  if (matches) {
+    if (rule.until !== null && rule.until <= now) return `it ended ${new Date(rule.until).toISOString()}`;
+    if (!rule.ports.includes(port)) return `it is for port ${rule.ports.join(', ')}`;
+    if (rule.agents.length > 0 && !rule.agents.includes(agent)) return `it is for ${rule.agents.join(', ')}`;
+    if (policy.agents.get(agent)?.inherit === false) return `${agent} inherits no rules`;
+    if (pattern.kind === 'any') return '* does not cover names that lead to this machine or its network';
+    return null;
+  }
+  if (host.kind === 'address') return null;
+  if (pattern.kind === 'below' && pattern.name === host.name)
+    return `it covers names below ${host.name}, not ${host.name}`;
+  if (pattern.kind === 'name' && host.name.endsWith(`.${pattern.name}`))
+    return `it covers ${pattern.name} alone, not names below it`;
+  return null;
+}
