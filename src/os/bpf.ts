@@ -6,12 +6,12 @@
 /** One instruction: operation, how many to skip if true and if false, and its operand. */
 export type Instruction = readonly [code: number, whenTrue: number, whenFalse: number, operand: number];
 
-export const LOAD = 0x20;
-export const JUMP_IF_EQUAL = 0x15;
+const LOAD = 0x20;
+const JUMP_IF_EQUAL = 0x15;
 export const JUMP_IF_AT_LEAST = 0x35;
-export const JUMP_IF_ANY_BIT = 0x45;
+const JUMP_IF_ANY_BIT = 0x45;
 export const AND = 0x54;
-export const RETURN = 0x06;
+const RETURN = 0x06;
 
 /** Offsets in `struct seccomp_data`. Arguments are 64 bits wide, their low half first. */
 export const NUMBER = 0;

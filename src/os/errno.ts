@@ -12,6 +12,7 @@ export const EINVAL = 22;
 export const ENOSYS = 38;
 export const EPROTONOSUPPORT = 93;
 export const EAFNOSUPPORT = 97;
+export const EADDRNOTAVAIL = 99;
 
 /** `EPERM` for 1, and so on; `errno 4711` for a number without a name. */
 export function errnoName(errno: number): string {

@@ -29,7 +29,7 @@ const FD_CLOEXEC = 1;
 const SIGKILL = 9;
 
 /** Every descriptor above 2 closes on exec. Needs nothing, and harms nothing done before. */
-export function closeOthersOnExec(): void {
+function closeOthersOnExec(): void {
   try {
     systemCall('close_range', SYS_CLOSE_RANGE, 3, 0xffffffff, CLOSE_RANGE_CLOEXEC);
   } catch (error) {

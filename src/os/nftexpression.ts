@@ -9,7 +9,6 @@ export type Expression = Buffer;
 
 const VERDICT = 0;
 const REGISTER = 1;
-const NF_DROP = 0;
 const NF_ACCEPT = 1;
 
 /** Packed for a rule's list: each is an element with a name and data. */
@@ -80,7 +79,6 @@ function verdict(code: number): Expression {
 }
 
 export const accept = (): Expression[] => [verdict(NF_ACCEPT)];
-export const drop = (): Expression[] => [verdict(NF_DROP)];
 
 /** To this port of this host, whatever the destination was. Ends the rule. */
 export function redirectTo(number: number): Expression[] {

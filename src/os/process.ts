@@ -63,11 +63,6 @@ export function limitOpenFiles(soft: number): void {
   check('prlimit', libc.prlimit(0, RLIMIT_NOFILE, limits, null), 'open files');
 }
 
-/** Makes this process the leader of a process group of its own. */
-export function leadProcessGroup(): void {
-  check('setpgid', libc.setpgid(0, 0));
-}
-
 const TIOCGPGRP = 0x540f;
 const TIOCSPGRP = 0x5410;
 const SIG_BLOCK = 0;
@@ -96,6 +91,6 @@ export function setForegroundGroup(terminal: number, group: number): boolean {
 
 /** Leads a process group of its own, in the foreground of the terminal if that is ours. */
 export function makeForeground(terminal: number | null): void {
-  leadProcessGroup();
+  check('setpgid', libc.setpgid(0, 0));
   if (terminal !== null) setForegroundGroup(terminal, libc.getpid());
 }

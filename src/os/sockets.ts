@@ -1,6 +1,6 @@
 /** What the runtime's own sockets do not offer: sockets by descriptor, and options that tell of a redirection. */
-import { EAFNOSUPPORT } from './errno.ts';
-import { check, errno, libc } from './libc.ts';
+import { EADDRNOTAVAIL, EAFNOSUPPORT } from './errno.ts';
+import { check, libc, OsError } from './libc.ts';
 
 const AF_UNIX = 1;
 const AF_INET = 2;
@@ -48,17 +48,6 @@ export function networkNamespaceOf(fd: number): bigint | null {
   return cookie[0]!;
 }
 
-/** Whether this kernel has IPv6 at all (it can be left out, or switched off at boot). */
-export function hasIpv6(): boolean {
-  const fd = libc.socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) {
-    if (errno() === EAFNOSUPPORT) return false;
-    check('socket', fd, 'IPv6');
-  }
-  libc.close(fd);
-  return true;
-}
-
 /** Where to bind: one loopback address, or every address of both families (of IPv4 where there is no IPv6). */
 export type Place = 'loopback4' | 'loopback6' | 'any4' | 'any';
 
@@ -84,6 +73,18 @@ function openBound(place: Place, port: number, type: number): number {
     check('setsockopt', libc.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, new Int32Array([0]), 4));
   check('bind', libc.bind(fd, address, address.length), `${place} port ${port}`);
   return fd;
+}
+
+/** Whether there is IPv6, on loopback at least: a kernel can lack it, and it can be switched off. */
+export function hasIpv6(): boolean {
+  try {
+    libc.close(openDatagram('loopback6', 0));
+    return true;
+  } catch (error) {
+    const isMissing = error instanceof OsError && [EAFNOSUPPORT, EADDRNOTAVAIL].includes(error.errno);
+    if (isMissing) return false;
+    throw error;
+  }
 }
 
 /** A listening TCP socket, not blocking, closed on exec. */

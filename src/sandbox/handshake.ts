@@ -28,7 +28,6 @@ export const NEEDED_CAPABILITIES = [
   'CAP_SETPCAP', // to empty the bounding set
   'CAP_SYS_ADMIN', // to mount the layers
   'CAP_DAC_OVERRIDE', // overlayfs makes its work folder with mode 000
-  'CAP_FOWNER', // and sets attributes on it
 ] as const;
 
 /** Done by the inside in the order given, after bwrap's own mounts. Every path is absolute. */
