@@ -16,10 +16,11 @@ export function createCursor(bytes: Uint8Array): Cursor {
     at += length;
     return bytes.subarray(at - length, at);
   };
-  const u8 = () => take(1)?.[0] ?? null;
+  const u8 = () => (at < bytes.length ? bytes[at++]! : null);
   const u16 = () => {
-    const two = take(2);
-    return two === null ? null : (two[0]! << 8) | two[1]!;
+    if (at + 2 > bytes.length) return null;
+    at += 2;
+    return (bytes[at - 2]! << 8) | bytes[at - 1]!;
   };
   return {
     left: () => bytes.length - at,

@@ -48,7 +48,7 @@ export function findHeadEnd(bytes: Uint8Array, limit: number, seen: number): Hea
 
 /** The field lines of `bytes` from `start` up to the empty line that ends at `end`, or what is wrong. */
 export function readFields(bytes: Uint8Array, start: number, end: number, limit: number): Field[] | string {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const text = latin1(bytes, end);
   const fields: Field[] = [];
   const last = end - 2;
   let line = start;
@@ -58,7 +58,7 @@ export function readFields(bytes: Uint8Array, start: number, end: number, limit:
     while (CLASSES[bytes[at]!]! & TOKEN) at++;
     if (at === line) return 'a header name is empty, folded or malformed';
     if (bytes[at] !== COLON) return 'a header name is not followed by a colon';
-    const name = text.toString('latin1', line, at);
+    const name = text.slice(line, at);
     let from = at + 1;
     const to = bytes.indexOf(LF, from) - 1;
     while (isBlank(bytes[from]!)) from++;
@@ -67,10 +67,15 @@ export function readFields(bytes: Uint8Array, start: number, end: number, limit:
     for (let i = from; i < to; i++) {
       if (!(CLASSES[bytes[i]!]! & VALUE)) return 'a header value holds a control character';
     }
-    fields.push([name, text.toString('latin1', from, until)]);
+    fields.push([name, text.slice(from, until)]);
     line = to + 2;
   }
   return fields;
+}
+
+/** The first `end` octets as text, one character each, so that places in it are places in the bytes. */
+export function latin1(bytes: Uint8Array, end: number): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, end).toString('latin1');
 }
 
 const isBlank = (octet: number) => octet === SP || octet === HTAB;

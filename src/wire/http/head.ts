@@ -6,7 +6,7 @@
 import type { Parsed } from '../parsed.ts';
 import { type Authority, parseAuthority, sameAuthority } from './authority.ts';
 import type { Body } from './body.ts';
-import { type Field, findHeadEnd, type HeadLimits, readFields } from './fields.ts';
+import { type Field, findHeadEnd, type HeadLimits, latin1, readFields } from './fields.ts';
 import { endsConnection, type Framing, readFraming } from './framing.ts';
 
 export interface RequestHead {
@@ -107,10 +107,10 @@ function readRequestLine(bytes: Uint8Array, method: string, end: number): Reques
     if (octet <= SP || octet >= 0x7f) return 'the target holds something else than visible ASCII';
     if (octet === 0x23) return 'the target holds a fragment';
   }
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const minor = VERSION.exec(text.toString('latin1', space + 1, end))?.[1];
+  const text = latin1(bytes, end);
+  const minor = VERSION.exec(text.slice(space + 1))?.[1];
   if (minor === undefined) return 'the version is neither HTTP/1.0 nor HTTP/1.1';
-  const target = text.toString('latin1', start, space);
+  const target = text.slice(start, space);
   const aim = readTarget(method, target);
   return typeof aim === 'string' ? aim : { target, version: minor === '1' ? 1 : 0, aim };
 }

@@ -1,7 +1,7 @@
 /** The head of an HTTP/1.1 or 1.0 response (RFC 9112 section 4), with the same strictness as requests. */
 import type { Parsed } from '../parsed.ts';
 import type { Body } from './body.ts';
-import { type Field, findHeadEnd, type HeadLimits, readFields } from './fields.ts';
+import { type Field, findHeadEnd, type HeadLimits, latin1, readFields } from './fields.ts';
 import { endsConnection, type Framing, readFraming } from './framing.ts';
 
 export interface ResponseHead {
@@ -41,8 +41,7 @@ export function parseResponseHead(
   const head = findHeadEnd(bytes, limits.bytes, seen);
   if (head.state !== 'end') return head;
   const lineEnd = bytes.indexOf(LF) - 1;
-  const line = Buffer.from(bytes.buffer, bytes.byteOffset, lineEnd).toString('latin1');
-  const match = STATUS_LINE.exec(line);
+  const match = STATUS_LINE.exec(latin1(bytes, lineEnd));
   if (match === null) return malformed('the status line is malformed');
   const version = match[1] === '1' ? 1 : 0;
   const status = Number(match[2]);
