@@ -25,10 +25,9 @@ const COPY_PACKET = 2;
 const FLAG_SEQUENCE = 1;
 const PACKET = { payload: 9, sequence: 12 } as const;
 const COPIED_BYTES = 128;
-const SOL_SOCKET = 1;
-const SO_RCVBUF = 8;
 const SOL_NETLINK = 270;
 const NETLINK_NO_ENOBUFS = 5;
+const MOST_AT_ONCE = 4096;
 const MSG_DONTWAIT = 0x40;
 
 export interface RefusedPacket extends Destination {
@@ -48,7 +47,6 @@ export function openRefusalLog(group: number): number {
       configure(group, number32(CONFIG.bufferSize, 512)),
       configure(group, number16(CONFIG.flags, FLAG_SEQUENCE)),
     ]);
-    libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, new Int32Array([1 << 20]), 4); // the kernel allows what it likes
     // Losses are told by the numbers; an error in their place would only hide the next packets.
     libc.setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, new Int32Array([1]), 4);
   } catch (error) {
@@ -67,13 +65,13 @@ function configure(group: number, setting: Buffer) {
 const expected = new Map<number, number>();
 
 /**
- * What has been refused since the last call, at once and without waiting: at most as much as 64 reads give, so
- * that a flood costs a bounded time; the rest stays for the next call.
+ * What has been refused since the last call, at once and without waiting. Each read gives one packet; the bound is
+ * above what the socket holds, so that all that is left at an end is read, and yet a flood costs a bounded time.
  */
 export function readRefusals(fd: number): RefusedPacket[] {
   const packets: RefusedPacket[] = [];
-  const buffer = Buffer.alloc(64 * 1024);
-  for (let reads = 0; reads < 64; reads++) {
+  const buffer = Buffer.alloc(4096);
+  for (let reads = 0; reads < MOST_AT_ONCE; reads++) {
     const length = Number(libc.recv(fd, buffer, buffer.length, MSG_DONTWAIT));
     if (length <= 0) break;
     for (const message of decodeAnswers(buffer.subarray(0, length))) {
