@@ -306,3 +306,73 @@ describe('a bug', () => {
     expect(fence.gateway.openConnections()).toBe(0);
   });
 });
+
+describe('time limits', () => {
+  test('a connection on which nothing moves is reset', async () => {
+    const server = origin((end) => end.send('hello'));
+    const fence = gateway({
+      policy: `${allow('good.test', '22')}limits: { idle: 1s }\n`,
+      originPort: server.port,
+    });
+    const client = await (await fence.client('good.test', 22)).untilText('hello');
+    await client.untilClosed();
+    await fence.recorded('close good.test:22 reset idle-timeout');
+    await server.ends[0]!.untilClosed();
+    expect(fence.gateway.openConnections()).toBe(0);
+  });
+
+  test('a client on an explicit port may be silent as long as it likes, but not stop within a request', async () => {
+    const server = origin();
+    const fence = gateway({
+      policy: allow('good.test', '8080'),
+      originPort: server.port,
+      options: { times: { firstBytes: 100 } },
+    });
+    const silent = await fence.client('good.test', 8080);
+    const slow = await fence.client('good.test', 8080);
+    slow.send('GET / HT');
+    await slow.untilClosed();
+    expect(fence.recorder.lines).toContain('refusal good.test:8080 first-bytes-late');
+    silent.send('hello\n');
+    await (await server.nth(0)).untilText('hello\n');
+  });
+
+  test('a refused client that does not go is made to', async () => {
+    const fence = gateway({
+      policy: 'mode: enforce\n',
+      options: { times: { farewell: 100, firstBytes: 100 } },
+    });
+    const told = await fence.client('evil.test', 80);
+    told.send(get('evil.test'));
+    await told.untilClosed();
+    const silent = await fence.client('evil.test', 443);
+    await silent.untilClosed();
+    expect(fence.gateway.openConnections()).toBe(0);
+    expect(fence.recorder.lines.length).toBe(2);
+  });
+});
+
+describe('observe mode', () => {
+  test('lets through what no rule allows, marked, but not what a rule denies', async () => {
+    const server = origin((end) => end.send('hello'));
+    const fence = gateway({
+      policy: 'mode: observe\ndeny: [evil.test]\n',
+      names: { 'good.test': ['203.0.113.7'] },
+      options: {
+        dial: async () => {
+          const { dial } = await import('../net/dial.ts');
+          return dial([address('127.0.0.1')], server.port, { timeout: 1_000 });
+        },
+      },
+    });
+    await (await fence.client('good.test', 22)).untilText('hello');
+    const [event] = fence.recorder.events;
+    expect(event?.kind === 'decision' && [event.verdict, event.reason, event.wouldDeny]).toEqual([
+      'allow',
+      'observed',
+      true,
+    ]);
+    await (await fence.client('evil.test', 22)).untilClosed();
+    expect(fence.recorder.lines).toContain('tcp evil.test:22 deny denied');
+  });
+});
