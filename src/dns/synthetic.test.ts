@@ -100,6 +100,15 @@ describe('when every address is taken', () => {
   });
 });
 
+test('an address whose last connection has just ended is not given away at once', () => {
+  const { synthetic, wait } = setup(1);
+  const address = synthetic.addressFor('a.example', 4)!;
+  synthetic.retain(address);
+  wait(10 * expired);
+  synthetic.release(address);
+  expect(synthetic.addressFor('b.example', 4)).toBeNull();
+});
+
 test('a million names take bounded memory, and a name in use keeps its address', () => {
   const { synthetic, wait } = setup();
   const used = synthetic.addressFor('used.example', 4)!;

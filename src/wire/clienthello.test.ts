@@ -97,6 +97,7 @@ describe('refused is a ClientHello', () => {
     refused(records(hello(named(''))));
     refused(records(hello(serverName())));
     refused(records(hello(extension(0, []))));
+    refused(records(hello(extension(0, [...named('a.example').slice(4), 0]))));
     refused(records(hello(serverName(nameEntry('a.example', 1)))));
     refused(records(hello(named('a'.repeat(256)))));
     for (const octet of ['\0', '\r', '\n', ' ', '\x7f', '\x80', '\xe3'])
