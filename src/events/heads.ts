@@ -35,6 +35,7 @@ export interface Heads {
   save(changed: Iterable<Chain>): void;
 }
 
+/** At most one for a connection: data_version does not tell of the connection's own commits. */
 export function createHeads(db: Database, key: KeyObject): Heads {
   const version = db.query('PRAGMA data_version');
   const readChains = db.query('SELECT id, agent, lane, base, base_hash, length, head FROM chain ORDER BY id');

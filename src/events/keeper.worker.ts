@@ -9,7 +9,7 @@ import { signingKey } from './checkpoint.ts';
 import { type KeeperMessage, LONG_LOG, logLength } from './keeper.ts';
 import { createRetention, type Limits } from './retention.ts';
 import { identityOf, openStore } from './store.ts';
-import { createTurn, type Turn } from './turn.ts';
+import { inTurn } from './turn.ts';
 
 declare const self: Worker;
 
@@ -22,7 +22,6 @@ const FEW_FRAMES = 500;
 
 interface Opened {
   db: Database;
-  turn: Turn;
   step: (now: number) => boolean;
   identity: string | null;
 }
@@ -42,21 +41,19 @@ async function keep(store: string, limits: Limits): Promise<void> {
     try {
       if (opened !== null && opened.identity !== identityOf(store)) {
         opened.db.close();
-        opened.turn.close();
         opened = null;
       }
       if (existsSync(store)) {
         opened ??= open(store, limits);
         writeBack(store, opened);
         if (performance.now() >= nextRound) {
-          const { turn, step } = opened;
-          if (turn.take(() => step(Date.now()))) wait = PAUSE;
+          const { step } = opened;
+          if (inTurn(store, () => step(Date.now()))) wait = PAUSE;
           else nextRound = performance.now() + ROUND;
         }
       }
     } catch {
       opened?.db.close();
-      opened?.turn.close();
       opened = null;
     }
     await Bun.sleep(wait);
@@ -65,15 +62,14 @@ async function keep(store: string, limits: Limits): Promise<void> {
 
 function open(store: string, limits: Limits): Opened {
   const db = openStore(store);
-  const turn = createTurn(store);
-  return { db, turn, step: createRetention(db, signingKey(store), limits), identity: identityOf(store) };
+  return { db, step: createRetention(db, signingKey(store), limits), identity: identityOf(store) };
 }
 
 /**
  * Most of the log is written back while others commit. Only a log with nothing left to write back starts
  * again from its beginning, so the last few frames are written back in a turn of our own.
  */
-function writeBack(store: string, { db, turn }: Opened): void {
+function writeBack(store: string, { db }: Opened): void {
   if (logLength(store) < LONG_LOG) return;
   const checkpoint = () =>
     db.query('PRAGMA wal_checkpoint(PASSIVE)').get() as { log: number; checkpointed: number };
@@ -83,5 +79,5 @@ function writeBack(store: string, { db, turn }: Opened): void {
     if (log - before < FEW_FRAMES) break;
     before = log;
   }
-  turn.take(checkpoint);
+  inTurn(store, checkpoint);
 }

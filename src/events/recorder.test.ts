@@ -1,8 +1,9 @@
 import { Database } from 'bun:sqlite';
 import { expect, test } from 'bun:test';
-import { statSync, unlinkSync } from 'node:fs';
+import { closeSync, openSync, statSync, unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Failure } from '../base/failure.ts';
+import { lockFile } from '../os/lock.ts';
 import { allowed, closed, denied, newStore, refusal } from './event.fixture.ts';
 import { openQueries } from './queries.ts';
 import { openRecorder } from './recorder.ts';
@@ -192,4 +193,22 @@ test('text is bounded and comes back as it was hashed', async () => {
   expect(verifyStore(store)).toEqual({ ok: true, rows: 2, evicted: 0 });
   const [notice] = openQueries(store).tail(0, 10);
   expect(notice!.kind === 'notice' && notice!.text.length).toBe(1_000);
+});
+
+test('a thread that hangs is not waited for, and what it commits too late counts as blocked', async () => {
+  const store = newStore();
+  const recorder = await openRecorder({ store });
+  const file = openSync(`${store}.lock`, 'a');
+  lockFile(file, true);
+  const began = performance.now();
+  const answers = [recorder.decide(allowed({ connection: 1 })), recorder.decide(allowed({ connection: 2 }))];
+  expect(await Promise.all(answers)).toEqual([false, false]);
+  expect(performance.now() - began).toBeLessThan(1_000);
+  expect(await recorder.decide(allowed({ connection: 3 }))).toBe(false);
+  closeSync(file);
+  const end = Date.now() + 5_000;
+  while (!recorder.writable && Date.now() < end) await Bun.sleep(20);
+  expect(await recorder.decide(allowed({ connection: 4 }))).toBe(true);
+  await recorder.close();
+  expect(openQueries(store).stats(recent())).toMatchObject({ requests: 4, allowed: 1, blocked: 3 });
 });

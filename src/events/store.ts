@@ -45,9 +45,13 @@ const SCHEMA = `
   PRAGMA user_version = ${VERSION};
 `;
 
-/** Opens the store for writing, creating folder, file and tables as needed. Throws what SQLite or the system throws. */
-export function openStore(path: string): Database {
+/** Makes the folder that holds the store, its lock and its key. */
+export function makeFolder(path: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+}
+
+/** Opens the store for writing, creating file and tables as needed. Throws what SQLite or the system throws. */
+export function openStore(path: string): Database {
   // SQLite gives its -wal and -shm files the mode of the database file, so that one is created first.
   closeSync(openSync(path, 'a', 0o600));
   if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o600);

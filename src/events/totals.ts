@@ -8,7 +8,7 @@ import type { Row } from './row.ts';
 /** Spans of one total, milliseconds: seconds for the last hour, minutes for days, the others for as long as rows. */
 export const SPANS = { second: 1_000, minute: 60_000, hour: 3_600_000, quarterDay: 21_600_000 } as const;
 
-export interface Counts {
+interface Counts {
   requests: number;
   allowed: number;
   blocked: number;
@@ -32,7 +32,7 @@ interface Total extends Counts {
  * What one row adds. A decision is a request, allowed or blocked; a later refusal moves it from allowed to
  * blocked; a close adds its bytes, and failed where the origin was not reached or broke off.
  */
-export function countsOf({ cells }: Row): Counts {
+function countsOf({ cells }: Row): Counts {
   const count = cells.count as number;
   const counts = { requests: 0, allowed: 0, blocked: 0, failed: 0, questions: 0, bytesUp: 0, bytesDown: 0 };
   if (cells.kind === 'decision') {
@@ -52,7 +52,7 @@ export function countsOf({ cells }: Row): Counts {
 }
 
 /** The rows' totals by second, agent, host, port and reason. Notices have none. */
-export function totalsOf(rows: readonly Row[]): Total[] {
+function totalsOf(rows: readonly Row[]): Total[] {
   const totals = new Map<string, Total>();
   for (const row of rows) {
     if (row.lane === 'notice') continue;

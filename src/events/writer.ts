@@ -7,8 +7,8 @@ import type { FailureCode } from '../base/failure.ts';
 import { signingKey } from './checkpoint.ts';
 import { createCommit } from './commit.ts';
 import type { Row } from './row.ts';
-import { identityOf, isCorrupt, moveAside, openStore, storeFailure } from './store.ts';
-import { createTurn, type Turn } from './turn.ts';
+import { identityOf, isCorrupt, makeFolder, moveAside, openStore, storeFailure } from './store.ts';
+import { inTurn } from './turn.ts';
 
 /** How a batch went. `replaced`: where a damaged store was moved to on the way. */
 export type Written =
@@ -22,7 +22,6 @@ export interface Writer {
 
 interface Opened {
   db: Database;
-  turn: Turn;
   identity: string | null;
   commit: (rows: readonly Row[]) => void;
 }
@@ -32,14 +31,13 @@ export function createWriter(path: string): Writer {
 
   const close = () => {
     opened?.db.close();
-    opened?.turn.close();
     opened = null;
   };
   const open = (): Opened => {
     const db = openStore(path);
     try {
       const commit = createCommit(db, signingKey(path));
-      return { db, commit, turn: createTurn(path), identity: identityOf(path) };
+      return { db, commit, identity: identityOf(path) };
     } catch (error) {
       db.close();
       throw error;
@@ -48,36 +46,28 @@ export function createWriter(path: string): Writer {
   const attempt = (rows: readonly Row[]) => {
     if (opened !== null && identityOf(path) !== opened.identity) close();
     opened ??= open();
-    const { turn, commit } = opened;
-    turn.take(() => {
-      if (rows.length > 0) commit(rows);
-    });
-  };
-  /** Unless another process has replaced it meanwhile: then that new one is good. */
-  const replace = (): string | null => {
-    const damaged = opened?.identity ?? identityOf(path);
-    close();
-    const turn = createTurn(path);
-    try {
-      return turn.take(() => (identityOf(path) === damaged ? moveAside(path, Date.now()) : null));
-    } finally {
-      turn.close();
-    }
+    if (rows.length > 0) opened.commit(rows);
   };
 
   return {
     write(rows) {
       try {
-        try {
-          attempt(rows);
-          return { ok: true, replaced: null };
-        } catch (error) {
-          if (!isCorrupt(error)) throw error;
-          const replaced = replace();
-          attempt(rows);
-          return { ok: true, replaced };
-        }
+        if (opened === null) makeFolder(path);
+        return inTurn(path, () => {
+          try {
+            attempt(rows);
+            return { ok: true, replaced: null };
+          } catch (error) {
+            if (!isCorrupt(error)) throw error;
+            close();
+            const replaced = moveAside(path, Date.now());
+            attempt(rows);
+            return { ok: true, replaced };
+          }
+        });
       } catch (error) {
+        // What failed may have left more behind than a transaction; the next attempt starts afresh.
+        close();
         const { code, message, fix } = storeFailure(path, error);
         return { ok: false, code, what: message, fix };
       }

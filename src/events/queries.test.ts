@@ -1,0 +1,64 @@
+import { expect, test } from 'bun:test';
+import { allowed, denied, newStore } from './event.fixture.ts';
+import { openQueries } from './queries.ts';
+import { openRecorder } from './recorder.ts';
+
+const recent = () => ({ since: Date.now() - 60_000, until: Date.now() + 60_000 });
+
+test('questions work before there is a store, and see it when it comes', async () => {
+  const store = newStore();
+  const queries = openQueries(store);
+  expect(queries.blocked(recent())).toEqual([]);
+  expect(queries.stats(recent())).toMatchObject({ requests: 0, topHosts: [], groups: [] });
+  expect([queries.lastUse(Date.now()), queries.tail(0, 10)]).toEqual([[], []]);
+  expect([queries.event(1), queries.lastSequence()]).toEqual([null, 0]);
+  const recorder = await openRecorder({ store });
+  await recorder.decide(allowed({ agent: 'a' }));
+  await recorder.decide(denied({ agent: 'b' }));
+  expect(queries.event(2)).toMatchObject({ kind: 'decision', agent: 'b', verdict: 'deny' });
+  expect(queries.lastUse(Date.now())).toMatchObject([{ agent: 'a', host: 'api.example.com', count: 1 }]);
+  expect(queries.blocked({ ...recent(), agent: 'a' })).toEqual([]);
+  expect(queries.blocked({ ...recent(), agent: 'b' })).toHaveLength(1);
+  const { groups, requests, spark } = queries.stats({ ...recent(), by: 'agent' });
+  expect(groups.map(({ name }) => name).sort()).toEqual(['a', 'b']);
+  expect(spark.reduce((sum, bar) => sum + bar.requests, 0)).toBe(requests);
+  await recorder.close();
+});
+
+test('a host that was blocked before is not new', async () => {
+  const store = newStore();
+  const recorder = await openRecorder({ store });
+  const now = Date.now();
+  await recorder.decide(denied({ host: 'old.example', time: now - 7_200_000 }));
+  await recorder.decide(denied({ host: 'old.example', time: now, agent: 'other' }));
+  await recorder.decide(denied({ host: 'new.example', time: now }));
+  await recorder.close();
+  const queries = openQueries(store);
+  expect(queries.stats(recent()).newBlockedHosts).toEqual(['new.example']);
+  expect(queries.stats({ ...recent(), agent: 'other' }).newBlockedHosts).toEqual(['old.example']);
+});
+
+test('every kind of event comes back as it was recorded', async () => {
+  const store = newStore();
+  const recorder = await openRecorder({ store });
+  const time = Date.now();
+  const common = { time, agent: 'claude', session: 's' };
+  const place = { connection: 3, host: 'api.example.com', port: 443 };
+  const closing = {
+    outcome: 'reset',
+    reason: 'policy-changed',
+    bytesUp: 1,
+    bytesDown: 2,
+    duration: 3,
+  } as const;
+  const events = [
+    { ...common, kind: 'refusal', ...place, reason: 'address-refused', detail: 'private' },
+    { ...common, kind: 'close', ...place, ...closing },
+    { ...common, kind: 'question', host: 'api.example.com', type: 'AAAA', count: 1 },
+    { ...common, kind: 'notice', topic: 'policy-edited', text: 'added api.example.com' },
+  ] as const;
+  for (const event of events) recorder.note(event);
+  await recorder.close();
+  const stored = openQueries(store).tail(0, 10);
+  expect(stored).toEqual(events.map((event, n) => ({ ...event, sequence: n + 1, count: 1 })));
+});

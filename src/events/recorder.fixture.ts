@@ -1,0 +1,85 @@
+/** A program for tests that have to kill it, or that give it a disk or a user of its own. */
+import { spawnSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Failure } from '../base/failure.ts';
+import { allowed } from './event.fixture.ts';
+import { openQueries } from './queries.ts';
+import { openRecorder } from './recorder.ts';
+import { verifyStore } from './verify.ts';
+
+const [mode, store] = process.argv.slice(2) as [string, string];
+if (mode === 'write') await writeForever();
+else if (mode === 'open') await openRecorder({ store }).catch(print);
+else print(mode === 'full' ? await fullDisk() : await readOnlyDisk());
+process.exit(0);
+
+/** Prints how many decisions were answered, until killed. */
+async function writeForever(): Promise<void> {
+  const recorder = await openRecorder({ store });
+  for (let answered = 0; ; ) {
+    const batch = Array.from({ length: 50 }, (_, n) =>
+      recorder.decide(allowed({ connection: answered + n })),
+    );
+    answered += (await Promise.all(batch)).filter(Boolean).length;
+    process.stdout.write(`${answered}\n`);
+  }
+}
+
+/** Fills the disk, sees decisions refused, makes room and sees them recorded. */
+async function fullDisk() {
+  const ballast = join(dirname(dirname(store)), 'ballast');
+  const failures: Failure[] = [];
+  const recorder = await openRecorder({ store, onFailure: (failure) => failures.push(failure) });
+  await recorder.decide(allowed());
+  fill(ballast);
+  let slowest = 0;
+  let refused = false;
+  let asked = 1;
+  for (; asked < 500 && !refused; asked++) {
+    const began = performance.now();
+    refused = !(await recorder.decide(allowed({ connection: asked })));
+    slowest = Math.max(slowest, performance.now() - began);
+  }
+  const quick = slowest < 1_000;
+  rmSync(ballast);
+  const end = Date.now() + 5_000;
+  while (!recorder.writable && Date.now() < end) await Bun.sleep(20);
+  const resumed = await recorder.decide(allowed());
+  await recorder.close();
+  const { requests, blocked } = openQueries(store).stats({
+    since: Date.now() - 60_000,
+    until: Date.now() + 1_000,
+  });
+  const counted = requests === asked + 1 && blocked === 1;
+  return { refused, quick, resumed, counted, told: failures[0]?.message, good: verifyStore(store).ok };
+}
+
+/** Opens a store on a disk that is read-only, then on the same disk when it can be written. */
+async function readOnlyDisk() {
+  const disk = dirname(dirname(store));
+  await (await openRecorder({ store })).close();
+  spawnSync('mount', ['--bind', disk, disk]);
+  spawnSync('mount', ['-o', 'remount,bind,ro', disk]);
+  const refused = await openRecorder({ store }).then(
+    () => 'opened',
+    (failure: Failure) => failure.message,
+  );
+  const readable = openQueries(store).lastSequence() === 0;
+  spawnSync('umount', ['-l', disk]);
+  const recorder = await openRecorder({ store });
+  return { refused, readable, resumed: await recorder.decide(allowed()) };
+}
+
+function fill(file: string): void {
+  try {
+    for (;;) writeFileSync(file, new Uint8Array(4_096), { flag: 'a' });
+  } catch {
+    // full
+  }
+}
+
+function print(value: unknown): void {
+  const failure = value as Failure;
+  console.log(JSON.stringify(value instanceof Error ? { ...failure, message: failure.message } : value));
+}

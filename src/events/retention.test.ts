@@ -1,0 +1,105 @@
+import type { Database } from 'bun:sqlite';
+import { expect, test } from 'bun:test';
+import { signingKey } from './checkpoint.ts';
+import { createCommit } from './commit.ts';
+import { allowed, denied, newStore } from './event.fixture.ts';
+import { createRetention, type Limits } from './retention.ts';
+import { type Row, rowOf } from './row.ts';
+import { makeFolder, openStore } from './store.ts';
+import { verifyStore } from './verify.ts';
+
+const DAY = 86_400_000;
+const NOW = Date.now();
+
+function open() {
+  const store = newStore();
+  makeFolder(store);
+  const db = openStore(store);
+  const key = signingKey(store);
+  const commit = createCommit(db, key);
+  return {
+    ...{ store, db },
+    commit: (rows: Row[]) => {
+      for (let i = 0; i < rows.length; i += 500) commit(rows.slice(i, i + 500));
+    },
+    keep: (limits: Limits, now = NOW) => {
+      // A connection of its own, as the keeper has.
+      const step = createRetention(openStore(store), key, limits);
+      let steps = 0;
+      while (step(now)) if (++steps > 10_000) throw new Error('retention does not end');
+      return steps;
+    },
+  };
+}
+
+const rows = (count: number, row: (n: number) => Row) => Array.from({ length: count }, (_, n) => row(n));
+const left = (db: Database, agent: string, lane: string) =>
+  (
+    db
+      .query(
+        'SELECT count(*) AS n FROM event JOIN chain ON chain.id = event.chain WHERE agent = ? AND lane = ?',
+      )
+      .get(agent, lane) as { n: number }
+  ).n;
+
+test('what is too old goes, in small steps, and the chain stays good', () => {
+  const { store, db, commit, keep } = open();
+  commit(
+    rows(1_000, (n) => rowOf(allowed({ time: NOW - 31 * DAY, connection: n, host: `old${n}.example` }))),
+  );
+  commit(rows(500, (n) => rowOf(denied({ time: NOW - DAY, connection: n }))));
+  commit(rows(10, (n) => rowOf(allowed({ time: NOW, connection: n }))));
+  expect(keep({ age: 30 * DAY, bytes: 2 ** 30 })).toBeGreaterThan(9);
+  expect([left(db, 'claude', 'through'), left(db, 'claude', 'refused')]).toEqual([10, 500]);
+  expect(db.query('SELECT count(*) AS n FROM host').get()).toEqual({ n: 1_002 });
+  expect(keep({ age: 30 * DAY, bytes: 2 ** 30 }, NOW + DAY)).toBeGreaterThan(0);
+  expect(db.query('SELECT name FROM host ORDER BY name').values()).toEqual([
+    ['api.example.com'],
+    ['evil.example'],
+  ]);
+  expect(verifyStore(store)).toEqual({ ok: true, rows: 510, evicted: 1_000 });
+  commit([rowOf(allowed())]);
+  expect(verifyStore(store)).toEqual({ ok: true, rows: 511, evicted: 1_000 });
+});
+
+test('sequence numbers go on where everything was evicted', () => {
+  const { store, db, commit, keep } = open();
+  commit(rows(5, () => rowOf(allowed({ time: NOW - 31 * DAY }))));
+  keep({ age: 30 * DAY, bytes: 2 ** 30 });
+  commit([rowOf(allowed())]);
+  expect(db.query('SELECT sequence FROM event').values()).toEqual([[6]]);
+  expect(verifyStore(store)).toEqual({ ok: true, rows: 1, evicted: 5 });
+});
+
+test('short of space, a flood pays for itself: neither other agents nor what was let through give way', () => {
+  const { store, db, commit, keep } = open();
+  commit(rows(300, (n) => rowOf(allowed({ agent: 'quiet', connection: n }))));
+  commit(rows(300, (n) => rowOf(allowed({ agent: 'noisy', connection: n }))));
+  commit(rows(20_000, (n) => rowOf(denied({ agent: 'noisy', connection: n, host: `h${n % 50}.example` }))));
+  keep({ age: 30 * DAY, bytes: 2 ** 20 });
+  expect([left(db, 'quiet', 'through'), left(db, 'noisy', 'through')]).toEqual([300, 300]);
+  expect(left(db, 'noisy', 'refused')).toBeLessThan(10_000);
+  expect(left(db, 'noisy', 'refused')).toBeGreaterThan(300);
+  expect(verifyStore(store).ok).toBe(true);
+});
+
+test('refusals outlive a flood of what was let through', () => {
+  const { db, commit, keep } = open();
+  commit(rows(300, (n) => rowOf(denied({ connection: n }))));
+  commit(rows(20_000, (n) => rowOf(allowed({ connection: n }))));
+  keep({ age: 30 * DAY, bytes: 2 ** 20 });
+  expect(left(db, 'claude', 'refused')).toBe(300);
+});
+
+test('totals outlive rows: seconds go after an hour, minutes after days, longer ones with the rows', () => {
+  const { db, commit, keep } = open();
+  commit([rowOf(allowed({ time: NOW - 2 * 3_600_000 }))]);
+  commit([rowOf(allowed({ time: NOW - 9 * DAY }))]);
+  keep({ age: 30 * DAY, bytes: 2 ** 30 });
+  const spans = db.query('SELECT span, count(*) FROM total GROUP BY span ORDER BY span').values();
+  expect(spans).toEqual([
+    [60_000, 1],
+    [3_600_000, 2],
+    [21_600_000, 2],
+  ]);
+});

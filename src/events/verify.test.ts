@@ -1,0 +1,90 @@
+import { Database } from 'bun:sqlite';
+import { beforeAll, describe, expect, test } from 'bun:test';
+import { copyFileSync, rmSync } from 'node:fs';
+import { signingKey } from './checkpoint.ts';
+import { createCommit } from './commit.ts';
+import { allowed, denied, newStore } from './event.fixture.ts';
+import { rowOf } from './row.ts';
+import { makeFolder, openStore } from './store.ts';
+import { verifyStore } from './verify.ts';
+
+/** Ten batches of an allowed (even numbers) and a refused row (odd ones), in one closed file. */
+function write(store: string): void {
+  makeFolder(store);
+  const db = openStore(store);
+  const commit = createCommit(db, signingKey(store));
+  for (let n = 0; n < 10; n++) commit([rowOf(denied({ connection: n })), rowOf(allowed({ connection: n }))]);
+  db.close();
+}
+
+let original = '';
+beforeAll(() => {
+  original = newStore();
+  write(original);
+});
+
+function tampered(...statements: string[]): ReturnType<typeof verifyStore> {
+  const store = newStore();
+  makeFolder(store);
+  copyFileSync(original, store);
+  copyFileSync(original.replace(/[^/]+$/, 'egress.key'), store.replace(/[^/]+$/, 'egress.key'));
+  const db = new Database(store);
+  for (const statement of statements) db.run(statement);
+  db.close();
+  return verifyStore(store);
+}
+
+test('an untouched store is good', () => {
+  expect(tampered()).toEqual({ ok: true, rows: 20, evicted: 0 });
+  expect(verifyStore(newStore())).toEqual({ ok: true, rows: 0, evicted: 0 });
+});
+
+const column = (name: string) => `UPDATE event SET ${name} = 1 + coalesce(${name}, 0) WHERE sequence = 7`;
+describe.each(['time', 'connection', 'port', 'count', 'would_deny', 'bytes_up', 'duration'])('%s', (name) => {
+  test('cannot be changed unseen, and the row is named', () => {
+    expect(tampered(column(name))).toMatchObject({ ok: false, row: 7 });
+  });
+});
+
+test.each(['host', 'outcome', 'reason', 'rule', 'session', 'detail', 'kind', 'protocol'])(
+  'the text in %s cannot be changed unseen, and the row is named',
+  (name) => {
+    expect(tampered(`UPDATE event SET ${name} = 'x' WHERE sequence = 8`)).toMatchObject({
+      ok: false,
+      row: 8,
+    });
+  },
+);
+
+test.each([
+  ['a row taken out', 'DELETE FROM event WHERE sequence = 9', 11],
+  ['the first row taken out', 'DELETE FROM event WHERE sequence = 1', 3],
+  ['rows that changed places', 'UPDATE event SET sequence = 99 WHERE sequence = 4', 6],
+  ['a row moved to another agent', `UPDATE chain SET agent = 'x' WHERE id = 1`, null],
+  ['a cut tail', 'DELETE FROM event WHERE sequence > 16', 15],
+  ['everything taken out', 'DELETE FROM event', null],
+  ['a chain taken out', 'DELETE FROM event WHERE chain = 2; DELETE FROM chain WHERE id = 2', null],
+  ['a tail cut with its count', 'DELETE FROM event WHERE sequence > 18; UPDATE chain SET length = 9', null],
+  ['the seal taken out', 'DELETE FROM seal', null],
+  ['the seal changed', 'UPDATE seal SET sequence = 18', null],
+  [
+    'a beginning passed off as evicted',
+    'DELETE FROM event WHERE sequence < 3; UPDATE chain SET base = 1',
+    null,
+  ],
+])('%s is seen', (_, statements, row) => {
+  expect(tampered(...statements.split('; '))).toMatchObject({ ok: false, row });
+});
+
+test('a store signed with another key is not good, and a missing key is told', () => {
+  const store = newStore();
+  write(store);
+  const key = store.replace(/[^/]+$/, 'egress.key');
+  rmSync(key);
+  expect(verifyStore(store)).toMatchObject({ ok: false, problem: expect.stringContaining('key file') });
+  signingKey(store);
+  expect(verifyStore(store)).toMatchObject({
+    ok: false,
+    problem: expect.stringContaining('not signed with this key'),
+  });
+});
