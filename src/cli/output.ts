@@ -35,6 +35,9 @@ export const say = (text: string) => write(2, `clawctl: ${text}\n`);
 /** Text for standard error that has its line ends already. */
 export const sayRaw = (text: string) => write(2, text);
 
+/** Text of several lines, made printable line by line. */
+export const printableLines = (text: string) => text.split('\n').map(printable).join('\n');
+
 /** JSON in ASCII: whatever somebody put into a name can neither move a cursor nor turn a line around. */
 export const jsonText = (value: object) =>
   JSON.stringify(value).replace(

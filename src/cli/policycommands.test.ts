@@ -134,7 +134,7 @@ describe('check and explain', () => {
   test('answer by exit code and by JSON', async () => {
     expect((await person.type('egress check github.com')).code).toBe(0);
     expect((await person.type('egress check attacker.com')).code).toBe(3);
-    expect(await person.json('egress check attacker.com:8443 --json')).toEqual({
+    expect((await person.json('egress check attacker.com:8443 --json')) as object).toEqual({
       schema: 'clawctl.egress.check/v1',
       verdict: 'deny',
       reason: 'no-rule',

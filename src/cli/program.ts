@@ -5,8 +5,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { version } from '../../package.json';
 import { EXIT, Failure, RUN_EXIT } from '../base/failure.ts';
-import { printable } from '../names/display.ts';
-import { sayRaw } from './output.ts';
+import { printableLines, sayRaw } from './output.ts';
 import { NO_RUN_OPTIONS } from './runarguments.ts';
 
 const many = (value: string, before: string[] = []) => [...before, value];
@@ -97,15 +96,13 @@ but a command can print the like: trust 'clawctl egress blocked', typed by you, 
     .addOption(json())
     .action(async (hosts: string[], options) => (await import('./add.ts')).add(hosts, options));
 
-  add(egress, 'remove', 'Take back rules that allow hosts', [
-    'clawctl egress remove api.oldservice.com',
-    'clawctl egress remove --preset python',
-  ])
-    .argument('[host...]', 'hosts exactly as the list shows them')
-    .option('--preset <name>', 'take back a preset')
+  add(egress, 'remove', 'Take back rules that allow hosts', ['clawctl egress remove api.oldservice.com'])
+    .argument('<host...>', 'hosts exactly as the list shows them')
     .addOption(policy())
     .addOption(json())
-    .action(async (hosts: string[], options) => (await import('./remove.ts')).remove(hosts, options));
+    .action(async (hosts: string[], options) => {
+      process.exitCode = await (await import('./remove.ts')).remove(hosts, options);
+    });
 
   add(egress, 'list', 'Show the rules, their use, and what is doubtful about them', [
     'clawctl egress list',
@@ -201,8 +198,6 @@ but a command can print the like: trust 'clawctl egress blocked', typed by you, 
 
   return program;
 }
-
-const printableLines = (text: string) => text.split('\n').map(printable).join('\n');
 
 /** Runs the command that the words name. Resolves to the exit code. */
 export async function runProgram(words: readonly string[]): Promise<number> {

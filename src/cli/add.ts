@@ -1,0 +1,104 @@
+/** `clawctl egress add`: allow hosts, or the hosts of a preset. */
+import { resolve } from 'node:path';
+import { systemClock } from '../base/clock.ts';
+import { Failure } from '../base/failure.ts';
+import { type Paths, pathsOf } from '../base/paths.ts';
+import { type Added, addPreset, addRules } from '../config/edit.ts';
+import { displayName } from '../names/display.ts';
+import { ruleText } from '../policy/decide.ts';
+import type { Rule } from '../policy/decision.ts';
+import { PRESETS } from '../policy/presets/presets.ts';
+import { ruleItem } from './judging.ts';
+import { print, printJson, say, sayRaw, when } from './output.ts';
+import { recordEdit } from './recordedit.ts';
+import { parsePort } from './target.ts';
+import { durationOf } from './timespan.ts';
+
+interface Options {
+  port?: string[];
+  agent?: string;
+  for?: string;
+  note?: string;
+  preset?: string;
+  force?: boolean;
+  policy?: string;
+  json?: boolean;
+}
+
+export async function add(hosts: readonly string[], options: Options): Promise<void> {
+  const paths = pathsOf();
+  const file = options.policy === undefined ? paths.policy : resolve(options.policy);
+  if ((hosts.length === 0) === (options.preset === undefined))
+    throw new Failure('usage', 'Give hosts, or --preset and its name.', 'Presets: clawctl egress presets');
+  if (options.preset === undefined) await addHosts(file, hosts, options, paths);
+  else await addOnePreset(file, options.preset, options, paths);
+}
+
+async function addHosts(
+  file: string,
+  hosts: readonly string[],
+  options: Options,
+  paths: Paths,
+): Promise<void> {
+  const now = systemClock.now();
+  const { port = [], agent = null, note = null, force = false } = options;
+  const ports = port.map(parsePort);
+  const until = options.for === undefined ? null : now + durationOf(options.for);
+  const additions = hosts.map((host) => ({ host, ports, agent, until, note, force }));
+  const added = addRules(file, additions, paths);
+  await recordEdit(
+    paths,
+    added.added.map((rule) => `allowed ${sentence(rule, now)}`),
+  );
+  if (options.json === true) printJson('add', asDocument(added));
+  else tellAdded(added, now);
+}
+
+function asDocument({ file, created, added, unchanged, denials, warnings }: Added): object {
+  return {
+    file,
+    created,
+    added: added.map(ruleItem),
+    unchanged: unchanged.map(ruleItem),
+    denials: denials.map(ruleItem),
+    warnings: warnings.map(({ rule, message, fix }) => ({ host: rule.host, message, fix })),
+  };
+}
+
+function tellAdded({ file, created, added, unchanged, denials, warnings }: Added, now: number): void {
+  if (created) say(`began ${file} with the built-in policy`);
+  for (const rule of added) print(`Allowed ${sentence(rule, now)} (${ruleText(rule)})`);
+  for (const rule of unchanged) print(`Already allowed: ${sentence(rule, now)} (${ruleText(rule)})`);
+  for (const { rule, message, fix } of warnings) {
+    say(`warning: ${displayName(rule.host)}: ${message}`);
+    sayRaw(`  ${fix}\n`);
+  }
+  for (const denial of denials)
+    say(`it stays blocked: ${displayName(denial.host)} is denied at ${ruleText(denial)}`);
+}
+
+/** `api.example.com, ports 80 and 443, for support-bot, until …`. */
+function sentence({ host, ports, agents, until }: Rule, now: number): string {
+  const parts = [displayName(host), `${ports.length === 1 ? 'port' : 'ports'} ${ports.join(' and ')}`];
+  if (agents.length > 0) parts.push(`for ${agents.join(', ')}`);
+  if (until !== null) parts.push(`until ${new Date(until).toISOString()} (${when(until, now)})`);
+  return parts.join(', ');
+}
+
+async function addOnePreset(file: string, name: string, options: Options, paths: Paths): Promise<void> {
+  if (options.port !== undefined || options.agent !== undefined || options.for !== undefined)
+    throw new Failure(
+      'usage',
+      'A preset comes as it is.',
+      'Add its hosts one by one: clawctl egress presets NAME',
+    );
+  const { changed: added, created } = addPreset(file, name, paths);
+  if (added) await recordEdit(paths, [`allowed the preset ${name}`]);
+  const preset = PRESETS.find((each) => each.name === name)!;
+  if (options.json === true) printJson('add', { file, created, preset: name, added });
+  else {
+    if (created) say(`began ${file} with the built-in policy`);
+    print(`${added ? 'Allowed' : 'Already allowed:'} the preset ${name}: ${preset.hosts.join(', ')}`);
+    say(`its risk: ${preset.risk}`);
+  }
+}
