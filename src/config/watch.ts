@@ -1,0 +1,111 @@
+/**
+ * Follows the policy's files while gateways run. A change counts once the files have stood still for a moment, so
+ * that a file which an editor is still writing is not taken for a policy, and a policy that does not parse never
+ * replaces a good one.
+ *
+ * The files are looked at ten times a second instead of subscribing to their folders: that sees every way in which
+ * a file changes (in place, by rename, through a symbolic link, in a folder that does not exist yet) on every file
+ * system, for a few microseconds a look.
+ */
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { Failure } from '../base/failure.ts';
+import { type LoadedPolicy, loadPolicy, type PolicySource } from './load.ts';
+import type { Answer } from './watch.worker.ts';
+
+const LOOK_MILLISECONDS = 100;
+/** Files above this size (thousands of rules) are parsed on another thread, for the data path never to stall. */
+const LARGEST_HERE = 32_768;
+
+/** In the compiled program workers are embedded under their path below `src/`. */
+const EMBEDDED = '/$bunfs/root/';
+
+/**
+ * Calls `onChange` with every policy that replaces the one that stood when this was called, and `onBroken` where
+ * the files changed to something that is no policy, or went away; both within 300 ms for ordinary sizes.
+ */
+export function watchPolicy(
+  source: PolicySource,
+  onChange: (loaded: LoadedPolicy) => void,
+  onBroken: (failure: Failure) => void,
+): { close(): void } {
+  const own = source.policyFile === undefined ? source.paths.policy : resolve(source.policyFile);
+  const files = [source.paths.machinePolicy, own];
+  let handled = files.map(identityOf);
+  let seen = handled;
+  let loading = false;
+  let closed = false;
+
+  const handle = async (identities: readonly Identity[]): Promise<void> => {
+    const gone = files.find((_, i) => identities[i] === null && present.has(files[i]!));
+    if (gone !== undefined)
+      throw new Failure(
+        'policy-missing',
+        `${gone} is gone`,
+        'Put it back; until then the policy before it holds.',
+      );
+    const size = files.reduce((sum, _, i) => sum + (identities[i]?.size ?? 0), 0);
+    const loaded = size > LARGEST_HERE ? await loadElsewhere(source) : loadPolicy(source);
+    if (closed) return;
+    for (const [i, file] of files.entries()) if (identities[i] !== null) present.add(file);
+    onChange(loaded);
+  };
+
+  // Files that have been part of the policy: their absence is no wish.
+  const present = new Set(files.filter((_, i) => handled[i] !== null));
+  const look = (): void => {
+    const now = files.map(identityOf);
+    const still = same(now, seen);
+    seen = now;
+    if (!still || loading || same(now, handled)) return;
+    handled = now;
+    loading = true;
+    handle(now)
+      .catch((error: unknown) => {
+        if (!(error instanceof Failure)) throw error;
+        if (!closed) onBroken(error);
+      })
+      .finally(() => {
+        loading = false;
+      });
+  };
+  const timer = setInterval(look, LOOK_MILLISECONDS);
+  return {
+    close() {
+      closed = true;
+      clearInterval(timer);
+    },
+  };
+}
+
+/** What tells one state of a file from another; null: there is no such file, or nobody may see it. */
+type Identity = { size: number; text: string } | null;
+
+function identityOf(file: string): Identity {
+  try {
+    const { dev, ino, size, mode, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
+    return { size: Number(size), text: [dev, ino, size, mode, mtimeNs, ctimeNs].join(' ') };
+  } catch {
+    return null;
+  }
+}
+
+function same(a: readonly Identity[], b: readonly Identity[]): boolean {
+  return a.every((identity, i) => identity?.text === b[i]?.text);
+}
+
+/** Loads on a thread of its own; the policy comes back without being copied. */
+function loadElsewhere(source: PolicySource): Promise<LoadedPolicy> {
+  const worker = Bun.main.startsWith(EMBEDDED)
+    ? new Worker(`${EMBEDDED}config/watch.worker.ts`)
+    : new Worker(new URL('./watch.worker.ts', import.meta.url));
+  const { promise, resolve, reject } = Promise.withResolvers<LoadedPolicy>();
+  worker.onmessage = ({ data }: MessageEvent<Answer>) => {
+    if (data.ok) resolve(data.loaded);
+    else reject(new Failure(data.code, data.message, data.fix));
+  };
+  worker.onerror = ({ message }) =>
+    reject(new Failure('policy-broken', `the policy could not be read: ${message}`));
+  worker.postMessage(source);
+  return promise.finally(() => worker.terminate());
+}
