@@ -72,3 +72,10 @@ test('nothing is answered after a message that may not be', () => {
   expect([answered, acts]).toEqual([[1], ['reset']]);
   close();
 });
+
+test('a length that no question has ends the conversation before its bytes come', () => {
+  const { acts, answered, say, close } = setup(100);
+  say(0xff, 0xff, 1);
+  expect([answered, acts]).toEqual([[], ['reset']]);
+  close();
+});
