@@ -48,8 +48,13 @@ export type Mount =
     }
   /** Moves a mount that bwrap made (a staging place) to where a layer has covered it. */
   | { kind: 'move'; source: ByteText; target: ByteText }
-  /** Covers a folder with an empty read-only one, anything else with /dev/null. Nothing there: nothing done. */
+  /**
+   * Covers a folder with an empty read-only one, anything else with /dev/null. Symbolic links are
+   * followed. Where there is nothing, or nothing that the command could reach, nothing is done.
+   */
   | { kind: 'hide'; target: ByteText }
+  /** A set of pseudo-terminals of the fence's own (devpts), on a folder. */
+  | { kind: 'terminals'; target: ByteText }
   /** Takes a staging mount out of sight. The layers that use it keep it. */
   | { kind: 'detach'; target: ByteText };
 

@@ -1,6 +1,15 @@
 import { afterAll, describe, expect, test } from 'bun:test';
 import { once } from 'node:events';
-import { chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { closeDescriptor } from '../os/descriptors.ts';
 import { landlockAbi } from '../os/landlock.ts';
@@ -230,9 +239,11 @@ describe.if(reason === null)('the layers', () => {
     file(`${home}/.ssh/key`, 'secret');
     file(`${home}/.netrc`, 'secret');
     file(`${home}/kept`, 'as it was');
+    symlinkSync('elsewhere', `${home}/.linked`);
+    file(`${folder('home, with: odd\\name/elsewhere')}/token`, 'secret');
     const inside = startInside({
       command: shell(
-        'echo changed > kept; cat .ssh/key .netrc; touch .ssh/new; echo for real > project/made; ls /tmp/stage',
+        'echo changed > kept; cat .ssh/key .netrc elsewhere/token; touch .ssh/new; echo for real > project/made; ls /tmp/stage',
       ),
       bwrap: ['--bind', layer, '/tmp/stage/layer', '--bind', `${home}/project`, '/tmp/stage/project'],
       plan: {
@@ -251,6 +262,8 @@ describe.if(reason === null)('the layers', () => {
           { kind: 'hide', target: `${home}/.ssh` },
           { kind: 'hide', target: `${home}/.netrc` },
           { kind: 'hide', target: `${home}/.aws` },
+          { kind: 'hide', target: `${home}/.linked` },
+          { kind: 'hide', target: '/root/.ssh/id_rsa' },
           { kind: 'detach', target: '/tmp/stage/layer' },
         ],
       },

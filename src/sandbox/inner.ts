@@ -4,12 +4,20 @@
  * mounts the layers, gives up everything and becomes the command. Nothing of it is left then. It loads no library:
  * a person waits for it.
  */
-import { chmodSync, fstatSync, lstatSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync, fstatSync, mkdirSync, type Stats, statSync } from 'node:fs';
 import { EINVAL, ENOENT, errnoName } from '../os/errno.ts';
 import { executeFile, resetSignals } from '../os/execute.ts';
 import { check, cString, libc, OsError } from '../os/libc.ts';
 import { lockDown } from '../os/lockdown.ts';
-import { coverFile, coverFolder, detachMount, mountMemory, mountOverlay, moveMount } from '../os/mount.ts';
+import {
+  coverFile,
+  coverFolder,
+  detachMount,
+  mountMemory,
+  mountOverlay,
+  mountTerminals,
+  moveMount,
+} from '../os/mount.ts';
 import { addLocalRoutes, raiseLoopback } from '../os/netlink.ts';
 import { openRefusalLog } from '../os/nflog.ts';
 import { applyRuleset } from '../os/nftables.ts';
@@ -152,6 +160,9 @@ function perform(mount: Mount): 'kept' | 'memory' | null {
     case 'hide':
       hide(target);
       return null;
+    case 'terminals':
+      mountTerminals(target);
+      return null;
     case 'detach':
       detachMount(target);
       return null;
@@ -179,10 +190,20 @@ function layOver(overlay: Extract<Mount, { kind: 'overlay' }>): 'kept' | 'memory
 }
 
 function hide(target: Buffer): void {
-  const found = lstatSync(target, { throwIfNoEntry: false });
-  if (found === undefined) return;
+  const found = statThrough(target);
+  if (found === null) return;
   if (found.isDirectory()) coverFolder(target);
   else coverFile(target);
+}
+
+/** Follows symbolic links, as mounting does. Null for what neither this process nor the command can reach. */
+function statThrough(path: Buffer): Stats | null {
+  try {
+    return statSync(path);
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) return null;
+    throw error;
+  }
 }
 
 function knockAtCanaries(plan: Plan): void {
