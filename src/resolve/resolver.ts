@@ -22,7 +22,7 @@ interface Options {
   /** `system`, an address with or without a port, or an https URL (DNS over HTTPS). */
   upstream: string;
   /** By canonical name. */
-  hosts: ReadonlyMap<string, Address[]>;
+  hosts: ReadonlyMap<string, readonly Address[]>;
 }
 
 const DNS_PORT = 53;

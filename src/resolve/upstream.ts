@@ -4,7 +4,7 @@ import type { AddressType, ParsedAnswer } from '../wire/dns/lookup.ts';
 import { TYPE } from '../wire/dns/type.ts';
 
 /** `detail` is for records: `nxdomain`, `servfail`, `timeout`, `no addresses`, … */
-export type Resolution = { ok: true; addresses: Address[] } | { ok: false; detail: string };
+export type Resolution = { ok: true; addresses: readonly Address[] } | { ok: false; detail: string };
 
 /** `ttl`: seconds for which the answer holds; 0 where nobody says. */
 export type Found = { ok: true; addresses: Address[]; ttl: number } | { ok: false; detail: string };
