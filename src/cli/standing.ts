@@ -16,11 +16,8 @@ export async function warnOfBrokenPolicy(words: readonly string[]): Promise<void
   if (words[0] !== 'egress' || EXEMPT.has(words[1]) || words.includes('--help') || words.includes('-h'))
     return;
   const paths = pathsOf();
-  const sizes = [paths.policy, paths.machinePolicy].map(
-    (file) => statSync(file, { throwIfNoEntry: false })?.size,
-  );
-  const total = sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0);
-  if (total === 0 || total > LARGEST_FILE) return;
+  const sizes = [paths.policy, paths.machinePolicy].map(sizeOf).filter((size) => size !== null);
+  if (sizes.length === 0 || Math.max(...sizes) > LARGEST_FILE) return;
   try {
     const { loadPolicy } = await import('../config/load.ts');
     loadPolicy({ paths });
@@ -28,5 +25,14 @@ export async function warnOfBrokenPolicy(words: readonly string[]): Promise<void
     if (!(error instanceof Failure)) throw error;
     const first = error.message.split('\n')[0]!;
     say(`the policy is broken, and fences that run keep the one before it: ${first}`);
+  }
+}
+
+/** Octets; null for no file, 0 for one that cannot be seen. */
+function sizeOf(file: string): number | null {
+  try {
+    return statSync(file, { throwIfNoEntry: false })?.size ?? null;
+  } catch {
+    return 0;
   }
 }
