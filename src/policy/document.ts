@@ -152,7 +152,9 @@ function readHosts(reading: Reading, { node }: Entry): Map<string, readonly Addr
       continue;
     }
     if (hosts.has(host.name)) reading.problem(entry.key, `'${host.name}' is given twice`, 'Merge the two.');
-    hosts.set(host.name, readAddresses(reading, entry));
+    const addresses = readAddresses(reading, entry);
+    if (addresses.length === 0 && !reading.broken) reading.problem(entry.node, `'${text}' has no address`);
+    hosts.set(host.name, addresses);
   }
   return hosts;
 }

@@ -37,7 +37,10 @@ export function problemText(problem: Problem): string {
 /** `Did you mean 'allow'?` where one of the words is near enough to be meant, else the list of them. */
 export function didYouMean(word: string, words: readonly string[]): string {
   const best = words.length === 0 ? null : closest(word.toLowerCase().slice(0, 100), words);
-  if (best !== null && distance(word.toLowerCase(), best) <= Math.max(1, Math.floor(best.length / 3)))
+  if (
+    best !== null &&
+    distance(word.toLowerCase(), best) <= Math.min(best.length - 1, Math.max(2, best.length / 3))
+  )
     return `Did you mean '${best}'?`;
   return `Possible: ${words.join(', ')}.`;
 }
