@@ -1,0 +1,153 @@
+/** `clawctl egress doctor`: what the fence needs, tried out, and how to mend what is missing. */
+import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs';
+import { release } from 'node:os';
+import { dirname } from 'node:path';
+import { version } from '../../package.json';
+import { EXIT, Failure } from '../base/failure.ts';
+import { type Paths, pathsOf } from '../base/paths.ts';
+import { isKilled } from '../config/killswitch.ts';
+import { loadPolicy } from '../config/load.ts';
+import { verifyStore } from '../events/verify.ts';
+import { ruleText } from '../policy/decide.ts';
+import { lint } from '../policy/lint.ts';
+import { modeOf, ruleCount } from '../policy/policy.ts';
+import { probeKernel } from '../sandbox/probe.ts';
+import {
+  dim,
+  green,
+  number,
+  onTerminal,
+  print,
+  printableLines,
+  printJson,
+  printTable,
+  red,
+  size,
+  yellow,
+} from './output.ts';
+
+interface Finding {
+  name: string;
+  state: 'ok' | 'warning' | 'broken';
+  text: string;
+  fix: string | null;
+}
+
+const ok = (name: string, text: string): Finding => ({ name, state: 'ok', text, fix: null });
+const warning = (name: string, text: string, fix: string | null): Finding => ({
+  name,
+  state: 'warning',
+  text,
+  fix,
+});
+const broken = (name: string, text: string, fix: string | null): Finding => ({
+  name,
+  state: 'broken',
+  text,
+  fix,
+});
+
+/** Less room than this may be used up within a day. Octets. */
+const LITTLE_ROOM = 100_000_000;
+
+/** Resolves to the exit code: 1 where something is broken. */
+export async function doctor(options: { json?: boolean }): Promise<number> {
+  const paths = pathsOf();
+  const findings = [
+    ok('versions', `clawctl ${version}, Bun ${Bun.version}, Linux ${release()}`),
+    ...(await probeKernel()),
+    ...policyFindings(paths),
+    ...storeFindings(paths),
+    ...standingFindings(paths),
+  ];
+  if (options.json === true) printJson('doctor', { items: findings });
+  else printFindings(findings);
+  return findings.some((finding) => finding.state === 'broken') ? EXIT.failed : EXIT.done;
+}
+
+function policyFindings(paths: Paths): Finding[] {
+  try {
+    const { policy, documents, files, builtIn } = loadPolicy({ paths });
+    const where = builtIn ? 'the built-in policy' : files.join(', ');
+    const doubts = documents.flatMap(lint);
+    return [
+      ok('policy', `${ruleCount(policy)} rules from ${where}`),
+      ...(modeOf(policy) === 'observe'
+        ? [warning('policy', 'NOT ENFORCED: it only observes', 'Write mode: enforce.')]
+        : []),
+      ...doubts.map(({ rule, message, fix }) =>
+        warning('rule', `${rule.host} (${ruleText(rule)}): ${message}`, fix),
+      ),
+    ];
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return [broken('policy', error.message, error.fix ?? null)];
+  }
+}
+
+function storeFindings({ store }: Paths): Finding[] {
+  const folder = nearestFolder(store);
+  try {
+    accessSync(existsSync(store) ? store : folder, constants.R_OK | constants.W_OK);
+  } catch {
+    const fix =
+      'Make it belong to this user, or point XDG_STATE_HOME elsewhere. Until then everything is refused.';
+    return [broken('store', `${store} cannot be written`, fix)];
+  }
+  const room = statfsSync(folder);
+  const free = room.bavail * room.bsize;
+  const verified = verifyStore(store);
+  const text = verified.ok
+    ? `${store}: ${number(verified.rows).text} rows, unbroken, ${size(statSync(store, { throwIfNoEntry: false })?.size ?? 0)}`
+    : `${store}: ${verified.problem}${verified.row === null ? '' : ` (event ${verified.row})`}`;
+  return [
+    verified.ok
+      ? ok('store', text)
+      : broken('store', text, 'Somebody or something changed it. Keep a copy; nothing mends the past.'),
+    ...(free < LITTLE_ROOM
+      ? [
+          warning(
+            'store',
+            `${size(free)} are free in ${folder}`,
+            'Free some space: a full disk refuses everything.',
+          ),
+        ]
+      : []),
+  ];
+}
+
+/** The folder that holds the path, or would hold it. */
+function nearestFolder(path: string): string {
+  const folder = dirname(path);
+  return existsSync(folder) ? folder : nearestFolder(folder);
+}
+
+function standingFindings(paths: Paths): Finding[] {
+  const findings: Finding[] = [];
+  if (isKilled(paths.kill))
+    findings.push(
+      warning(
+        'kill switch',
+        `it is on: ${paths.kill} is there, or cannot be seen`,
+        'Take the file away to go on.',
+      ),
+    );
+  if (process.getuid?.() === 0)
+    findings.push(
+      warning('user', 'this is root: files and processes are isolated less', 'Run it as an ordinary user.'),
+    );
+  return findings;
+}
+
+function printFindings(findings: readonly Finding[]): void {
+  if (!onTerminal) {
+    const rows = findings.map(({ name, state, text, fix }) => [state, name, text, fix ?? '']);
+    printTable([], rows);
+    return;
+  }
+  const marks = { ok: green('✓'), warning: yellow('!'), broken: red('✗') };
+  for (const { name, state, text, fix } of findings) {
+    print(`${marks[state]} ${name}: ${printableLines(text)}`);
+    if (fix !== null) print(dim(`    ${printableLines(fix)}`));
+  }
+}
