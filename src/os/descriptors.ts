@@ -12,7 +12,9 @@ const SO_RCVTIMEO = 20;
 const SCM_RIGHTS = 1;
 const SCM_CREDENTIALS = 2;
 const MFD_CLOEXEC = 1;
+const MSG_PEEK = 0x2;
 const MSG_CTRUNC = 0x8;
+const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 /** No message of ours carries more. The kernel's limit is 253. */
@@ -110,6 +112,12 @@ export function receiveDescriptors(fd: number, size = 4096): ReceivedDescriptors
     throw new Error('more descriptors in one message than expected');
   }
   return { fds, payload: buffer.subarray(body, body + length), pid };
+}
+
+/** Whether a socket has something to read now, be it the end of file. */
+export function isReadable(fd: number): boolean {
+  if (libc.recv(fd, new Uint8Array(1), 1, MSG_PEEK | MSG_DONTWAIT) >= 0) return true;
+  return errno() !== EAGAIN;
 }
 
 /** Waits for exactly that many bytes. An end of file before is an Error. */

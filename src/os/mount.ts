@@ -72,6 +72,16 @@ export function coverFile(target: Path): void {
   );
 }
 
+/** Pseudo-terminals of our own: nobody else's can be seen or opened by them. */
+export function mountTerminals(target: Path): void {
+  const options = cString('newinstance,ptmxmode=0666,mode=0620');
+  check(
+    'mount',
+    libc.mount(cString('devpts'), cString(target), cString('devpts'), MS_NOSUID | MS_NOEXEC, options),
+    `devpts at ${Buffer.from(target)}`,
+  );
+}
+
 export function moveMount(source: Path, target: Path): void {
   check(
     'mount',

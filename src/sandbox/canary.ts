@@ -1,0 +1,50 @@
+/**
+ * Listeners on our own loopback that nobody knows of but the inside, which must try to reach them and fail. If one
+ * is visited, the fence's network is not its own.
+ */
+
+import { type Datagrams, receiveOn } from '../net/datagram.ts';
+import type { Listener } from '../net/listen.ts';
+import { listenAt } from '../net/listen.ts';
+import { openDatagram } from '../os/sockets.ts';
+import type { Canary } from './handshake.ts';
+
+export interface Canaries {
+  /** For the plan. */
+  list: Canary[];
+  /** Whether one has been visited; lets what is on its way arrive first. */
+  visited(): Promise<boolean>;
+  close(): void;
+}
+
+export async function openCanaries(): Promise<Canaries> {
+  let visits = 0;
+  const listeners: Listener[] = [];
+  const datagrams: Datagrams[] = [];
+  const list: Canary[] = [];
+  for (const family of [4, 6] as const) {
+    try {
+      const listener = listenAt(family === 4 ? '127.0.0.1' : '::1', 0, (socket) => {
+        visits++;
+        socket.reset();
+        return socket.handler;
+      });
+      listeners.push(listener);
+      const fd = openDatagram(family === 4 ? 'loopback4' : 'loopback6', listener.port);
+      datagrams.push(await receiveOn(fd, () => visits++));
+      list.push({ kind: 'loopback', family, port: listener.port });
+    } catch (error) {
+      if (family === 4) throw error; // no IPv6 here is no reason
+    }
+  }
+  return {
+    list,
+    async visited() {
+      for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setTimeout(resolve, 0));
+      return visits > 0;
+    },
+    close() {
+      for (const each of [...listeners, ...datagrams]) each.close();
+    },
+  };
+}

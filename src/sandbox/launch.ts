@@ -1,0 +1,333 @@
+/**
+ * Starts a command inside a fence. bubblewrap is started before anything else, and our own program within it; the
+ * rest of ours is loaded meanwhile. The command itself starts only by `go`, after `verify`.
+ */
+import { closeSync, constants, openSync, readlinkSync } from 'node:fs';
+import { constants as osConstants } from 'node:os';
+import type { Subprocess } from 'bun';
+import { Failure } from '../base/failure.ts';
+import type { Paths } from '../base/paths.ts';
+import { closeDescriptor, isReadable, memoryFile, socketPair } from '../os/descriptors.ts';
+import { statusOf } from '../os/process.ts';
+import { filterProgram } from '../os/seccomp.ts';
+import { bubblewrapArguments } from './bubblewrap.ts';
+import { type Canaries, openCanaries } from './canary.ts';
+import { changedTools, snapshotTools } from './changed.ts';
+import { BARE_ENVIRONMENT, commandEnvironment } from './environment.ts';
+import { fenceFiles } from './etc.ts';
+import { isWithin } from './folders.ts';
+import {
+  bytesToText,
+  type FenceSocket,
+  type InsideMessage,
+  type LockedReport,
+  type NetworkReport,
+  type Plan,
+  type Received,
+  receiveMessage,
+  sendMessage,
+} from './handshake.ts';
+import { homeFolders, openHomeLayer } from './home.ts';
+import { failureOfBubblewrap, failureOfInside, findBubblewrap, isInFence } from './kernel.ts';
+import { type MountPlan, planMounts } from './mounts.ts';
+import { ownProgram } from './program.ts';
+import { ownTerminal, prepareStdio, type Stdio } from './stdio.ts';
+import { controlJob, ignoredSignals, isForeground, openFileLimit } from './terminal.ts';
+import { openSocketPaths } from './unixsockets.ts';
+import { broken, checkProcesses, checkSockets } from './verify.ts';
+
+export interface LaunchRequest {
+  command: string[];
+  /** A plain name, fit to be a folder's. */
+  agent: string;
+  session: string;
+  /** Absolute paths, as the person gave them. */
+  writes: string[];
+  reads: string[];
+  sockets: { path: string; force: boolean }[];
+  fresh: boolean;
+  quiet: boolean;
+  /** The person's, whole. */
+  environment: Record<string, string>;
+  cwd: string;
+  paths: Paths;
+  policyFiles: string[];
+}
+
+export interface Sandbox {
+  /** Sockets that listen inside; whoever serves them owns them. */
+  listeners: { tcp: number; dnsUdp: number[]; dnsTcp: number[] };
+  /** For readRefusals; null where the kernel cannot log. Closed by `stop`. */
+  refusalLog: number | null;
+  /** What the person must be told, a sentence each. */
+  notices: string[];
+  /** Looks from outside whether the fence holds. Throws Failure: then nothing may run. */
+  verify(): Promise<void>;
+  /** Starts the command. Only after `verify`. */
+  go(): void;
+  /** The command's exit code, when it and all its processes have ended and their output has been taken. */
+  exited: Promise<number>;
+  /** Files in the workspace that tools execute and that the command has changed. */
+  changedTools(): string[];
+  /** Ends whatever still runs. May be called at any time, and again. */
+  stop(): Promise<void>;
+}
+
+/** A start that has not said a word by then never will. */
+const START_MILLISECONDS = 20_000;
+/** From the end of bwrap until the kernel has ended everything inside. */
+const END_MILLISECONDS = 5_000;
+const FIRST_INHERITED = 3;
+const EXIT_OF_SIGNAL = 128;
+
+/** Throws Failure. Nothing is left behind then. */
+export async function launch(request: LaunchRequest): Promise<Sandbox> {
+  const started = start(request);
+  let canaries: Canaries | null = null;
+  try {
+    canaries = await openCanaries();
+    sendMessage(started.channel, { kind: 'plan', plan: planOf(request, started, canaries) });
+    const network = await nextMessage<NetworkReport>(started, 'network', request);
+    started.owned.push(...network.descriptors);
+    const locked = await nextMessage<LockedReport>(started, 'locked', request);
+    return standing(request, started, canaries, network, locked);
+  } catch (error) {
+    canaries?.close();
+    await end(started);
+    throw error;
+  }
+}
+
+interface Started {
+  bwrap: string;
+  child: Subprocess;
+  channel: number;
+  mounts: MountPlan;
+  stdio: Stdio;
+  notices: string[];
+  environment: Record<string, string>;
+  /** Descriptors that are closed at the end. */
+  owned: number[];
+  /** Called once, at the end. */
+  release: () => void;
+}
+
+/** Everything up to the start of bwrap, at once. */
+function start(request: LaunchRequest): Started {
+  if (isInFence(process.env) || isInFence(request.environment))
+    throw new Failure(
+      'run-refused',
+      'This already runs inside a fence, and another one cannot be built in it.',
+      'Run the command itself: the fence around it holds for it too.',
+    );
+  const bwrap = findBubblewrap();
+  const uid = process.getuid!();
+  const program = ownProgram();
+  const { HOME, XDG_RUNTIME_DIR } = request.environment;
+  const home = openHomeLayer({
+    home: HOME,
+    state: request.paths.state,
+    agent: request.agent,
+    fresh: request.fresh,
+  });
+  const opened: number[] = [];
+  try {
+    const mounts = planMounts({
+      ...request,
+      program: program.places,
+      homes: homeFolders(HOME, uid),
+      layer: home.layer,
+      uid,
+      runtimeFolder: XDG_RUNTIME_DIR?.startsWith('/') ? XDG_RUNTIME_DIR : null,
+      openSockets: openSocketPaths(),
+    });
+    const stdio = prepareStdio();
+    const [channel, theirs] = socketPair(START_MILLISECONDS);
+    opened.push(theirs);
+    const inherited = [theirs];
+    const inherit = (fd: number) => {
+      opened.push(fd);
+      return FIRST_INHERITED + inherited.push(fd) - 1;
+    };
+    const isPrivate = (path: string) => mounts.private.some((folder) => isWithin(path, folder.path));
+    const argv = bubblewrapArguments({
+      mounts,
+      filter: inherit(memoryFile('filter', filterProgram('setup'))),
+      files: fenceFiles(isPrivate).map((file) => ({
+        file,
+        content: inherit(memoryFile('file', Buffer.from(file.content))),
+      })),
+      pinned: new Map(mounts.written.map((path) => [path, inherit(holdFolder(path))])),
+      terminal: ownTerminal()?.path ?? null,
+      program: program.argv,
+    });
+    const child = Bun.spawn([bwrap, ...argv], {
+      stdio: [...stdio.child, ...inherited],
+      env: BARE_ENVIRONMENT,
+      cwd: '/',
+    } as never);
+    stdio.begin();
+    const writable = [...mounts.private.map(({ path }) => path), ...mounts.written];
+    if (mounts.layer !== null) writable.push(mounts.layer.home);
+    const { variables, credentials } = commandEnvironment(request.environment, {
+      runtimeFolder: mounts.runtimeFolder,
+      writable,
+    });
+    const notices = [...home.notices, ...mounts.notices];
+    if (uid === 0)
+      notices.unshift(
+        'you are root: files and processes are less well isolated; run agents as an ordinary user',
+      );
+    if (credentials.length > 0)
+      notices.push(`the command is given variables that look like credentials: ${credentials.join(', ')}`);
+    return {
+      bwrap,
+      child,
+      channel,
+      mounts,
+      stdio,
+      notices,
+      environment: variables,
+      owned: [channel],
+      release: home.release,
+    };
+  } catch (error) {
+    home.release();
+    throw error;
+  } finally {
+    for (const fd of opened) closeDescriptor(fd);
+  }
+}
+
+/** Opens a folder to be written, so that what is mounted is what was looked at. Throws Failure if it was swapped. */
+function holdFolder(path: string): number {
+  const O_PATH = 0o10000000;
+  const fd = openSync(path, O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  if (readlinkSync(`/proc/self/fd/${fd}`) === path) return fd;
+  closeSync(fd);
+  throw new Failure('run-refused', `${path} was exchanged while it was being looked at.`, 'Try again.');
+}
+
+function planOf(request: LaunchRequest, started: Started, canaries: Canaries): Plan {
+  const terminal = ownTerminal();
+  return {
+    command: request.command.map(bytesToText),
+    environment: Object.entries(started.environment).map(([name, value]) => bytesToText(`${name}=${value}`)),
+    cwd: bytesToText(started.mounts.workspace.path),
+    mounts: started.mounts.inside,
+    terminal: terminal !== null && isForeground(terminal.fd) ? terminal.fd : null,
+    ignoredSignals: ignoredSignals(),
+    openFiles: openFileLimit(),
+    canaries: canaries.list,
+  };
+}
+
+/** Waits without holding up the loading of everything else. Throws Failure. */
+async function nextMessage<T extends InsideMessage>(
+  started: Started,
+  kind: T['kind'],
+  request: LaunchRequest,
+): Promise<T & { descriptors: number[]; pid: number }> {
+  const deadline = performance.now() + START_MILLISECONDS;
+  while (!isReadable(started.channel)) {
+    if (performance.now() > deadline)
+      throw new Failure(
+        'sandbox-broken',
+        'The inside of the fence does not answer. The command was not started.',
+      );
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  const received: Received<InsideMessage> | null = receiveMessage<InsideMessage>(started.channel);
+  if (received === null) throw failureOfBubblewrap(started.bwrap, await started.child.exited);
+  const { message, descriptors, pid } = received;
+  if (message.kind === 'failed') throw failureOfInside(message, request.command[0]!);
+  if (message.kind !== kind) throw broken(`it sent '${message.kind}' in place of '${kind}'`);
+  return { ...(message as T), descriptors, pid };
+}
+
+function standing(
+  request: LaunchRequest,
+  started: Started,
+  canaries: Canaries,
+  network: NetworkReport & { descriptors: number[] },
+  locked: LockedReport & { pid: number },
+): Sandbox {
+  const { channel, mounts, notices } = started;
+  const inside = locked.pid;
+  const of = (...names: FenceSocket[]) =>
+    network.descriptors.filter((_, index) => names.includes(network.sockets[index]!));
+  const refusalLog = of('refusals')[0] ?? null;
+  // Whoever serves a listener closes it.
+  started.owned = [channel, ...(refusalLog === null ? [] : [refusalLog])];
+  if (mounts.layer !== null && mounts.layer.folder !== null && locked.layers[0] === 'memory')
+    notices.push(
+      'this file system cannot hold the copy of the home: changes in it are kept in memory and dropped at the end',
+    );
+  if (!network.ipv6) notices.push('this kernel has no IPv6: the fence is one of IPv4 alone');
+  const before = snapshotTools(mounts.written);
+
+  const { promise: exited, resolve, reject } = Promise.withResolvers<number>();
+  exited.catch(() => undefined); // whoever has called `go` awaits it
+  let verified = false;
+  let isGone = false;
+  let ended: Promise<void> | null = null;
+  return {
+    listeners: { tcp: of('tcp')[0]!, dnsUdp: of('dnsUdp4', 'dnsUdp6'), dnsTcp: of('dnsTcp4', 'dnsTcp6') },
+    refusalLog,
+    notices,
+    async verify() {
+      checkProcesses(inside);
+      checkSockets(network.descriptors, inside);
+      if (await canaries.visited()) broken('a process inside reached a port of ours');
+      canaries.close();
+      verified = true;
+    },
+    go() {
+      if (!verified || isGone) throw new Error('go before verify');
+      isGone = true;
+      const job = controlJob(inside);
+      sendMessage(channel, { kind: 'go' });
+      finish(started, inside, request.command[0]!).then(resolve, reject).finally(job.end);
+    },
+    exited,
+    changedTools: () => changedTools(before, snapshotTools(mounts.written), mounts.written),
+    stop() {
+      ended ??= (async () => {
+        canaries.close();
+        await end(started, statusOf(inside)?.parent);
+        if (!isGone) reject(new Error('stopped before it was started'));
+      })();
+      return ended;
+    },
+  };
+}
+
+/** Resolves to the exit code when nothing of the fence runs any more. Throws Failure if nothing could be executed. */
+async function finish(started: Started, inside: number, command: string): Promise<number> {
+  const first = statusOf(inside)?.parent;
+  await started.child.exited;
+  await gone(first);
+  await started.stdio.drained();
+  const last = isReadable(started.channel) ? receiveMessage<InsideMessage>(started.channel) : null;
+  if (last !== null && last.message.kind === 'failed') throw failureOfInside(last.message, command);
+  const { exitCode, signalCode } = started.child;
+  if (exitCode !== null) return exitCode;
+  return EXIT_OF_SIGNAL + osConstants.signals[signalCode as NodeJS.Signals];
+}
+
+/** The first process of the pid namespace ends as the last one. */
+async function gone(first: number | undefined): Promise<void> {
+  const deadline = performance.now() + END_MILLISECONDS;
+  while (first !== undefined && statusOf(first) !== null && performance.now() < deadline)
+    await new Promise((resolve) => setTimeout(resolve, 1));
+}
+
+async function end(started: Started, first?: number): Promise<void> {
+  started.child.kill('SIGKILL');
+  await started.child.exited;
+  await gone(first);
+  await started.stdio.drained();
+  for (const fd of started.owned.splice(0)) closeDescriptor(fd);
+  started.release();
+  started.release = () => {};
+}

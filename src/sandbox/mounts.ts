@@ -1,0 +1,224 @@
+/**
+ * What a command sees of the file system: everything read-only, its working directory and `--write` folders for
+ * real, the home as a copy, and some of it not at all. A plan, made from what is on disk now; nothing is mounted
+ * here. Two parts: what bwrap mounts, and what the inside mounts after it, since only there the layer over the
+ * home can be made, which covers whatever was mounted in the home before.
+ */
+import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import { dirname } from 'node:path';
+import { Failure } from '../base/failure.ts';
+import type { Paths } from '../base/paths.ts';
+import { credentialStores } from './credentials.ts';
+import { isWithin, realPath, withoutRepeats } from './folders.ts';
+import { bytesToText, type Mount } from './handshake.ts';
+import { concealed } from './hidden.ts';
+import type { HomeLayer } from './home.ts';
+import { admittedSocket } from './unixsockets.ts';
+import { type Place, type Surroundings, type Workspace, workspaceAt, writtenFolder } from './workspace.ts';
+
+export interface MountRequest {
+  cwd: string;
+  writes: readonly string[];
+  reads: readonly string[];
+  sockets: readonly { path: string; force: boolean }[];
+  paths: Paths;
+  policyFiles: readonly string[];
+  /** Real paths without which our own program cannot start. */
+  program: readonly string[];
+  /** `$HOME` first, then the one of the user database where it is another. */
+  homes: readonly string[];
+  layer: HomeLayer | null;
+  uid: number;
+  /** The person's `$XDG_RUNTIME_DIR`. */
+  runtimeFolder: string | null;
+  /** Open sockets with a path, as one character per byte. */
+  openSockets: readonly string[];
+}
+
+/** Something of the outside that is shown. `staged`: where bwrap mounts it until it is moved over the layer. */
+export interface Shown {
+  path: string;
+  writable: boolean;
+  staged: string | null;
+}
+
+export interface MountPlan {
+  /** Empty folders of the fence's own, in memory. */
+  private: { path: string; bytes: number; mode: number }[];
+  shown: Shown[];
+  layer: HomeLayer | null;
+  inside: Mount[];
+  workspace: Workspace;
+  /** Real paths of the folders that are changed for real. */
+  written: string[];
+  /** `$XDG_RUNTIME_DIR` inside. */
+  runtimeFolder: string;
+  notices: string[];
+}
+
+/** Where bwrap puts what the inside moves on; gone before the command starts. */
+export const STAGE = '/run/.clawctl';
+export const MEMORY = Math.min(4 * 2 ** 30, Math.floor(totalmem() / 4));
+const SMALL = 64 * 2 ** 20;
+/** Made in a private folder again, since systems are built upon them. */
+const NEEDED_OF_RUN = ['/run/current-system', '/run/opengl-driver'];
+
+export function planMounts(request: MountRequest): MountPlan {
+  const folders = privateFolders(request);
+  const own = ownPlaces(request);
+  const stores = credentialStores(request.homes).map(realPath);
+  const reads = request.reads.map((path) => readPath(path, own));
+  const hidden = withoutRepeats([
+    ...own.map(({ path }) => path),
+    ...stores.flatMap((path) => concealed(path, reads)),
+  ]);
+  const home = request.layer?.home ?? null;
+  const around: Surroundings = {
+    layeredHome: home,
+    guarded: [...request.homes.map((path) => ({ path: realPath(path), name: 'your home' })), ...own],
+    sealed: request.program.map((path) => ({ path, name: "clawctl's own program" })),
+    hidden: hidden.map((path) => ({
+      path,
+      name: own.some((place) => place.path === path) ? "clawctl's own files" : 'a credential store',
+    })),
+    private: folders.map(({ path }) => path),
+  };
+  const workspace = workspaceAt(realpathSync(request.cwd), around);
+  const written = withoutRepeats([
+    ...(workspace.treatment === 'written' ? [workspace.path] : []),
+    ...request.writes.map((path) => writtenFolder(path, around)),
+  ]);
+  const admitted = request.sockets.map((socket) =>
+    admittedSocket(
+      socket,
+      own.map(({ path }) => path),
+    ),
+  );
+
+  const isPrivate = (path: string) => folders.some((folder) => isWithin(path, folder.path));
+  const isLayered = (path: string) => home !== null && path !== home && isWithin(path, home);
+  const visible = withoutRepeats([
+    ...request.program.filter(isPrivate),
+    ...(home !== null && isPrivate(home) ? [home] : []),
+    ...(workspace.treatment === 'read-only' && isPrivate(workspace.path) ? [workspace.path] : []),
+    ...reads.filter((path) => isPrivate(path)),
+    ...NEEDED_OF_RUN.filter(exists),
+    ...(home === null ? [] : mountsBelow(home)),
+    ...admitted.filter((path) => isPrivate(path) || isLayered(path)),
+  ]).filter((path) => !written.includes(path));
+  const shown = [
+    ...visible.map((path) => ({ path, writable: false })),
+    ...written.map((path) => ({ path, writable: true })),
+  ]
+    .sort((one, other) => one.path.length - other.path.length)
+    .map((each, index) => ({ ...each, staged: isLayered(each.path) ? `${STAGE}/${index}` : null }));
+
+  const sockets = request.openSockets.filter(
+    (path) =>
+      !admitted.some((each) => bytesToText(each) === path) &&
+      !folders.some(
+        (folder) =>
+          isWithin(path, bytesToText(folder.path)) &&
+          !shown.some((each) => isWithin(path, bytesToText(each.path))),
+      ),
+  );
+  return {
+    private: folders,
+    shown,
+    layer: request.layer,
+    inside: [
+      { kind: 'terminals', target: '/dev/pts' },
+      ...(request.layer === null ? [] : [overlay(request.layer)]),
+      ...shown.flatMap(({ path, staged }) =>
+        staged === null ? [] : [{ kind: 'move', source: staged, target: bytesToText(path) } as const],
+      ),
+      ...[...hidden.map(bytesToText), ...sockets].map((target) => ({ kind: 'hide', target }) as const),
+      { kind: 'detach', target: STAGE },
+    ],
+    workspace,
+    written,
+    runtimeFolder: `/run/user/${request.uid}`,
+    notices: workspace.notice === null ? [] : [workspace.notice],
+  };
+}
+
+function overlay(layer: HomeLayer): Mount {
+  const home = bytesToText(layer.home);
+  const folder = `${STAGE}/layer`;
+  return {
+    kind: 'overlay',
+    lower: home,
+    upper: `${folder}/upper`,
+    work: `${folder}/work`,
+    target: home,
+    spare: layer.folder === null ? null : `${STAGE}/spare`,
+    memory: MEMORY,
+  };
+}
+
+function privateFolders(request: MountRequest): MountPlan['private'] {
+  const sticky = 0o1777;
+  const wanted = [
+    { path: '/tmp', bytes: MEMORY, mode: sticky },
+    { path: '/var/tmp', bytes: MEMORY, mode: sticky },
+    { path: '/dev/shm', bytes: MEMORY, mode: sticky },
+    { path: '/run', bytes: SMALL, mode: 0o755 },
+    { path: '/var/run', bytes: SMALL, mode: 0o755 },
+    ...(request.runtimeFolder === null ? [] : [{ path: request.runtimeFolder, bytes: SMALL, mode: 0o700 }]),
+  ];
+  const found: MountPlan['private'] = [];
+  for (const folder of wanted) {
+    const path = realPath(folder.path);
+    if (exists(path) && !found.some((other) => isWithin(path, other.path))) found.push({ ...folder, path });
+  }
+  return found;
+}
+
+/** Our configuration, state, runtime folder and every policy file, by their real paths. */
+function ownPlaces({ paths, policyFiles }: MountRequest): Place[] {
+  const named: Place[] = [
+    { path: paths.config, name: "clawctl's configuration" },
+    { path: dirname(paths.machinePolicy), name: "the machine's policy" },
+    { path: paths.state, name: "clawctl's state" },
+    { path: paths.runtime, name: "clawctl's runtime folder" },
+    { path: paths.store, name: "clawctl's store" },
+    { path: paths.kill, name: 'the kill switch' },
+    ...[paths.policy, paths.machinePolicy, ...policyFiles].map((path) => ({ path, name: 'the policy' })),
+  ];
+  const real = named.map(({ path, name }) => ({ path: realPath(path), name }));
+  return real.filter(({ path }, index) => real.findIndex((other) => isWithin(path, other.path)) === index);
+}
+
+function readPath(path: string, own: readonly Place[]): string {
+  const real = realPath(path);
+  if (!exists(real)) throw new Failure('run-refused', `--read ${path}: there is nothing.`);
+  const ours = own.find((place) => isWithin(real, place.path) || isWithin(place.path, real));
+  if (ours !== undefined && isWithin(real, ours.path))
+    throw new Failure(
+      'run-refused',
+      `--read ${path}: ${ours.name} is never shown to a command in the fence.`,
+    );
+  return real;
+}
+
+/** A layer shows one file system; what is mounted below it must be shown again. */
+function mountsBelow(home: string): string[] {
+  const unescaped = (text: string) =>
+    text.replace(/\\(\d{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)));
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map((line) => ({ path: unescaped(line.split(' ')[4] ?? ''), type: line.split(' - ')[1] ?? '' }))
+    .filter(
+      ({ path, type }) =>
+        path !== home &&
+        path.startsWith(`${home}/`) &&
+        !/^(autofs|fuse\.(portal|gvfsd))/.test(type) &&
+        exists(path),
+    )
+    .map(({ path }) => path);
+}
+
+function exists(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
+}
