@@ -74,7 +74,7 @@ function decode(file: string, bytes: Buffer): string {
  * place. Nothing is written where it returns null or throws.
  */
 export function replacePolicyFile(file: string, edit: (text: string | null) => string | null): void {
-  const target = realTarget(file);
+  const target = attempt(file, () => realTarget(file));
   const folder = dirname(target);
   attempt(target, () => mkdirSync(folder, { recursive: true, mode: 0o700 }));
   const lock = attempt(target, () => openLock(join(folder, `.${basename(target)}.lock`)));

@@ -12,7 +12,7 @@ import { PRESETS } from './presets/presets.ts';
 import { didYouMean, type Problem } from './problem.ts';
 import { type Entry, Reading } from './reading.ts';
 import { readAgentName, readRules } from './ruleentry.ts';
-import { parseUpstream } from './upstream.ts';
+import { isUpstream } from './upstream.ts';
 
 export type Mode = 'enforce' | 'observe';
 
@@ -37,7 +37,7 @@ export interface PolicyDocument {
   rules: readonly Rule[];
   agents: ReadonlyMap<string, AgentSection>;
   hosts: ReadonlyMap<string, readonly Address[]>;
-  /** Null where the file does not say; see `parseUpstream`. */
+  /** Null where the file does not say; see `isUpstream`. */
   upstream: string | null;
   limits: Partial<Limits>;
 }
@@ -174,7 +174,7 @@ function readAddresses(reading: Reading, { key, node }: Entry): readonly Address
 function readDns(reading: Reading, { node }: Entry): string | null {
   const entry = reading.map(node, "'dns'", ['upstream']).get('upstream');
   const text = entry === undefined ? null : reading.text(entry.node, 'the upstream resolver');
-  if (text === null || parseUpstream(text)) return text;
+  if (text === null || isUpstream(text)) return text;
   return reading.problem(
     entry!.node,
     `'${text}' is not a resolver`,

@@ -2,7 +2,7 @@
 import { parseHost } from '../names/host.ts';
 
 /** Whether `text` names a resolver. */
-export function parseUpstream(text: string): boolean {
+export function isUpstream(text: string): boolean {
   if (text === 'system') return true;
   if (text.startsWith('https://')) return isResolverUrl(text);
   if (parseHost(text)?.kind === 'address') return true;
