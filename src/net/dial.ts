@@ -65,17 +65,19 @@ class Dialling {
   }
 
   #attempt(address: Address): void {
-    const socket = nativeHandlers((native) => {
-      native.data = new Socket(native);
-      if (this.#done) native.data.reset();
-      else this.#finish({ ok: true, socket: native.data, address });
-    });
-    const options = { hostname: address.text, port: this.port, allowHalfOpen: true, socket };
-    Bun.connect<Socket>(options as never).catch((error: unknown) => {
+    const attempt: Attempt = { dialling: this, address };
+    const where = { hostname: address.text, port: this.port, allowHalfOpen: true };
+    Bun.connect<Socket>({ ...where, data: attempt, socket: HANDLERS } as never).catch((error: unknown) => {
       this.#pending--;
       this.#lastFailure = failureText(error);
       this.next();
     });
+  }
+
+  connected(socket: Socket, address: Address): void {
+    this.#pending--;
+    if (this.#done) socket.reset();
+    else this.#finish({ ok: true, socket, address });
   }
 
   #aborted = (): void => this.#finish({ ok: false, detail: 'aborted' });
@@ -89,6 +91,19 @@ class Dialling {
     this.resolve(dialled);
   }
 }
+
+interface Attempt {
+  dialling: Dialling;
+  address: Address;
+}
+
+/** Made once: until it is connected, a native socket's `data` is its attempt. */
+const HANDLERS = nativeHandlers((native) => {
+  const { dialling, address } = native.data as unknown as Attempt;
+  const socket = new Socket(native);
+  native.data = socket;
+  dialling.connected(socket, address);
+});
 
 function failureText(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code;

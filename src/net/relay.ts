@@ -9,6 +9,12 @@ export interface Gate {
   end(): void;
 }
 
+/**
+ * What may wait for the far side to be there before the near side is paused. First bytes fit, and pausing costs
+ * more than keeping them: four system calls and an event.
+ */
+const EARLY_MAX = 65_536;
+
 /** Why the near side is not being read. */
 const FAR_IS_FULL = 1;
 const FAR_IS_MISSING = 2;
@@ -26,7 +32,8 @@ export class Relay implements SocketHandler {
   watch: ((bytes: Uint8Array) => void) | null = null;
   /** Who broke off first, if anybody did. */
   brokenBy: Socket | null = null;
-  #early: Uint8Array[] = [];
+  #early: Uint8Array[] | null = null;
+  #earlyBytes = 0;
   #endEarly = false;
   #waits = 0;
   #finished = false;
@@ -41,8 +48,8 @@ export class Relay implements SocketHandler {
   join(far: Socket): void {
     this.far = far;
     far.handler = this;
-    const early = this.#early;
-    this.#early = [];
+    const early = this.#early ?? [];
+    this.#early = null;
     for (const bytes of early) {
       if (!far.write(bytes)) this.#waits |= FAR_IS_FULL;
     }
@@ -53,8 +60,10 @@ export class Relay implements SocketHandler {
   /** Sends bytes of the near side on, however many; the near side pauses where they have to wait. */
   pass(bytes: Uint8Array): void {
     if (this.far === null) {
+      this.#early ??= [];
       this.#early.push(bytes);
-      this.#wait(FAR_IS_MISSING);
+      this.#earlyBytes += bytes.length;
+      if (this.#earlyBytes > EARLY_MAX) this.#wait(FAR_IS_MISSING);
     } else if (!this.far.write(bytes)) this.#wait(FAR_IS_FULL);
   }
 

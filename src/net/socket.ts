@@ -224,8 +224,13 @@ export function nativeHandlers(opened: (native: Native) => void): BunSocketHandl
     data: (native, bytes) => native.data.received(bytes),
     drain: (native) => native.data.writable(),
     end: (native) => native.data.peerEnded(),
-    close: (native, error) => native.data?.nativeClosed(error),
+    // A connection that never came about has no Socket yet.
+    close: (native, error) => {
+      if (native.data instanceof Socket) native.data.nativeClosed(error);
+    },
     // A handler threw: a bug costs its own connection, never another one.
-    error: (native) => native.data?.reset(),
+    error: (native) => {
+      if (native.data instanceof Socket) native.data.reset();
+    },
   };
 }
