@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DecisionEvent } from '../src/events/event.ts';
 import { openRecorder } from '../src/events/recorder.ts';
+import { quantile } from './statistics.ts';
 
 const ROWS = 300_000;
 /** Decisions that wait at once while rows are counted: a busy gateway's. */
@@ -20,10 +21,14 @@ export async function measure(): Promise<Record<string, number>> {
   const store = (name: string) => join(folder, name, 'egress.db');
   try {
     const rows = await rowsPerSecond(store('rows'));
+    const [idle] = await latencies(null, 1);
     const [one] = await latencies(store('one'), 1);
+    const fourIdle = await latencies(null, 4);
     const four = await latencies(store('four'), 4);
     return {
       recorder_rows_per_second: Math.round(rows),
+      thread_p99_ms_one: idle!.p99,
+      thread_p99_ms_four: Math.max(...fourIdle.map(({ p99 }) => p99)),
       recorder_p50_ms_one: one!.p50,
       recorder_p99_ms_one: one!.p99,
       recorder_p50_ms_four: Math.max(...four.map(({ p50 }) => p50)),
@@ -54,10 +59,12 @@ interface Latency {
   p99: number;
 }
 
-async function latencies(store: string, gateways: number): Promise<Latency[]> {
-  await (await openRecorder({ store })).close();
+/** Without a store: only what a question to another thread takes, the floor on this machine at this moment. */
+async function latencies(store: string | null, gateways: number): Promise<Latency[]> {
+  if (store !== null) await (await openRecorder({ store })).close();
   const run = async () => {
-    const child = Bun.spawn([process.execPath, import.meta.path, 'gateway', store], { stdout: 'pipe' });
+    const args = store === null ? ['idle'] : ['gateway', store];
+    const child = Bun.spawn([process.execPath, import.meta.path, ...args], { stdout: 'pipe' });
     return JSON.parse(await new Response(child.stdout).text()) as Latency;
   };
   return Promise.all(Array.from({ length: gateways }, run));
@@ -66,16 +73,35 @@ async function latencies(store: string, gateways: number): Promise<Latency[]> {
 /** What one gateway's decisions wait, in milliseconds. */
 async function gateway(store: string): Promise<Latency> {
   const recorder = await openRecorder({ store });
+  return waits(async (n) => {
+    // Only what is let through waits for its row.
+    const event = { ...decision(n), verdict: 'allow', reason: 'rule' } as const;
+    if (!(await recorder.decide(event))) throw new Error('a decision was not recorded');
+  });
+}
+
+async function thread(): Promise<Latency> {
+  const echo = new Worker(
+    URL.createObjectURL(new Blob(['self.onmessage = ({ data }) => self.postMessage(data)'])),
+  );
+  return waits(
+    (n) =>
+      new Promise((resolve) => {
+        echo.onmessage = resolve;
+        echo.postMessage(JSON.stringify(decision(n)));
+      }),
+  );
+}
+
+async function waits(ask: (n: number) => Promise<unknown>): Promise<Latency> {
   const waits: number[] = [];
   for (let n = 0; n < DECISIONS; n++) {
     await Bun.sleep(GAP * 2 * Math.random());
     const began = performance.now();
-    if (!(await recorder.decide(decision(n)))) throw new Error('a decision was not recorded');
+    await ask(n);
     waits.push(performance.now() - began);
   }
-  await recorder.close();
-  waits.sort((a, b) => a - b);
-  const at = (share: number) => Number(waits[Math.floor(waits.length * share)]!.toFixed(3));
+  const at = (share: number) => Number(quantile(waits, share).toFixed(3));
   return { p50: at(0.5), p99: at(0.99) };
 }
 
@@ -99,6 +125,12 @@ function decision(n: number): DecisionEvent {
 
 if (import.meta.main) {
   const [, , role, store] = process.argv;
-  console.log(JSON.stringify(role === 'gateway' ? await gateway(store!) : await measure(), null, 2));
+  console.log(
+    JSON.stringify(
+      await (role === 'gateway' ? gateway(store!) : role === 'idle' ? thread() : measure()),
+      null,
+      2,
+    ),
+  );
   process.exit(0);
 }

@@ -1,7 +1,7 @@
 /**
- * Signed statements about the store, renewed in every transaction: where each chain begins and ends, and one
- * seal over how many rows and chains there are. A cut tail, a dropped chain or an eviction that was not ours
- * contradicts them. The key lives beside the store and is the only thing a verifier trusts.
+ * The seal: one signed statement, renewed in every transaction, of how many rows there ever were and where each
+ * chain begins and ends. A cut tail, a dropped chain or an eviction that was not ours contradicts it. The key lives
+ * beside the store and is the only thing a verifier trusts.
  */
 import {
   createPrivateKey,
@@ -15,12 +15,6 @@ import {
 import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { ChainState } from './chain.ts';
-
-export interface Seal {
-  /** The last sequence number given; sequence numbers have no gaps, so also how many rows there ever were. */
-  sequence: number;
-  chains: number;
-}
 
 export function keyFileOf(store: string): string {
   return join(dirname(store), 'egress.key');
@@ -57,28 +51,29 @@ export function verifyingKey(store: string): KeyObject | null {
   }
 }
 
-export function signChain(key: KeyObject, chain: ChainState): Uint8Array {
-  return sign(null, chainStatement(chain), key);
+/** `sequence`: the last sequence number given; `lines`: of every chain, in the order of their numbers. */
+export function signSeal(key: KeyObject, sequence: number, lines: Iterable<string>): Uint8Array {
+  return sign(null, statementOf(sequence, lines), key);
 }
 
-export function signSeal(key: KeyObject, seal: Seal): Uint8Array {
-  return sign(null, sealStatement(seal), key);
+export function isSealed(
+  key: KeyObject,
+  sequence: number,
+  lines: Iterable<string>,
+  signature: Uint8Array,
+): boolean {
+  return verify(null, statementOf(sequence, lines), key, signature);
 }
 
-export function isChainSigned(key: KeyObject, chain: ChainState, signature: Uint8Array): boolean {
-  return verify(null, chainStatement(chain), key, signature);
+/** What the seal says of one chain. */
+export function lineOf({ agent, lane, base, baseHash, length, head }: ChainState): string {
+  const hex = (hash: Uint8Array) => Buffer.from(hash).toString('hex');
+  return `${JSON.stringify([agent, lane, base, hex(baseHash), length, hex(head)])}\n`;
 }
 
-export function isSealSigned(key: KeyObject, seal: Seal, signature: Uint8Array): boolean {
-  return verify(null, sealStatement(seal), key, signature);
-}
-
-function chainStatement(chain: ChainState): Buffer {
-  const { agent, lane, base, length } = chain;
-  const hashes = [Buffer.from(chain.baseHash).toString('hex'), Buffer.from(chain.head).toString('hex')];
-  return Buffer.from(JSON.stringify(['clawctl.egress.chain/v1', agent, lane, base, length, ...hashes]));
-}
-
-function sealStatement(seal: Seal): Buffer {
-  return Buffer.from(JSON.stringify(['clawctl.egress.seal/v1', seal.sequence, seal.chains]));
+/** A digest, because a store of many agents has thousands of lines. */
+function statementOf(sequence: number, lines: Iterable<string>): Uint8Array {
+  const hash = new Bun.CryptoHasher('sha256').update(`clawctl.egress.seal/v1 ${sequence}\n`);
+  for (const line of lines) hash.update(line);
+  return hash.digest();
 }

@@ -1,4 +1,4 @@
-/** One batch, one transaction: the rows, their chains, the signed heads, the totals. All or nothing. */
+/** One batch, one transaction: the rows, their chains, the seal, the totals. All or nothing. */
 import type { Database } from 'bun:sqlite';
 import type { KeyObject } from 'node:crypto';
 import { hashRow } from './chain.ts';

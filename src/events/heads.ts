@@ -5,11 +5,13 @@
 import type { Database } from 'bun:sqlite';
 import type { KeyObject } from 'node:crypto';
 import { type ChainState, START } from './chain.ts';
-import { signChain, signSeal } from './checkpoint.ts';
+import { lineOf, signSeal } from './checkpoint.ts';
 import type { Lane } from './row.ts';
 
 export interface Chain extends ChainState {
   id: number;
+  /** What the last seal says of it. */
+  line: string;
 }
 
 interface ChainColumns {
@@ -31,7 +33,7 @@ export interface Heads {
   /** The agent's chain in this lane, begun if there is none yet. */
   chain(agent: string, lane: Lane): Chain;
   nextSequence(): number;
-  /** Signs and writes these chains and the seal. Call last in every transaction. */
+  /** Writes these chains and signs where all stand. Call last in every transaction. */
   save(changed: Iterable<Chain>): void;
 }
 
@@ -41,13 +43,10 @@ export function createHeads(db: Database, key: KeyObject): Heads {
   const readChains = db.query('SELECT id, agent, lane, base, base_hash, length, head FROM chain ORDER BY id');
   const readSeal = db.query('SELECT sequence FROM seal');
   const writeChain = db.query(`
-    INSERT INTO chain (id, agent, lane, base, base_hash, length, head, signature)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO chain (id, agent, lane, base, base_hash, length, head) VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET base = excluded.base, base_hash = excluded.base_hash,
-      length = excluded.length, head = excluded.head, signature = excluded.signature`);
-  const writeSeal = db.query(
-    'INSERT OR REPLACE INTO seal (id, sequence, chains, signature) VALUES (1, ?, ?, ?)',
-  );
+      length = excluded.length, head = excluded.head`);
+  const writeSeal = db.query('INSERT OR REPLACE INTO seal (id, sequence, signature) VALUES (1, ?, ?)');
 
   const chains = new Map<string, Chain>();
   let sequence = 0;
@@ -59,7 +58,9 @@ export function createHeads(db: Database, key: KeyObject): Heads {
       chains.clear();
       for (const row of readChains.all() as ChainColumns[]) {
         const { base_hash: baseHash, ...rest } = row;
-        chains.set(`${row.lane} ${row.agent}`, { ...rest, baseHash });
+        const chain = { ...rest, baseHash, line: '' };
+        chain.line = lineOf(chain);
+        chains.set(`${row.lane} ${row.agent}`, chain);
       }
       sequence = (readSeal.get() as { sequence: number } | null)?.sequence ?? 0;
       seen = now;
@@ -71,7 +72,16 @@ export function createHeads(db: Database, key: KeyObject): Heads {
     chain(agent, lane) {
       let chain = chains.get(`${lane} ${agent}`);
       if (chain === undefined) {
-        chain = { id: chains.size + 1, agent, lane, base: 0, baseHash: START, length: 0, head: START };
+        chain = {
+          id: chains.size + 1,
+          agent,
+          lane,
+          base: 0,
+          baseHash: START,
+          length: 0,
+          head: START,
+          line: '',
+        };
         chains.set(`${lane} ${agent}`, chain);
       }
       return chain;
@@ -80,10 +90,15 @@ export function createHeads(db: Database, key: KeyObject): Heads {
     save(changed) {
       for (const chain of changed) {
         const { id, agent, lane, base, baseHash, length, head } = chain;
-        writeChain.run(id, agent, lane, base, baseHash, length, head, signChain(key, chain));
+        writeChain.run(id, agent, lane, base, baseHash, length, head);
+        chain.line = lineOf(chain);
       }
-      const seal = { sequence, chains: chains.size };
-      writeSeal.run(seal.sequence, seal.chains, signSeal(key, seal));
+      writeSeal.run(sequence, signSeal(key, sequence, linesOf(chains.values())));
     },
   };
+}
+
+/** The map keeps chains in the order of their numbers. */
+function* linesOf(chains: Iterable<Chain>): Iterable<string> {
+  for (const { line } of chains) yield line;
 }

@@ -17,8 +17,11 @@ declare const self: Worker;
 const TICK = 500;
 const ROUND = 10_000;
 const PAUSE = 10;
-/** Frames (of 4 KiB) that are left to write back while nobody may commit. */
-const FEW_FRAMES = 500;
+/** Frames of the log (4 KiB each) from which it is written back, and from which it also starts again. */
+const LONG = 2_000;
+const LONGER = 6_000;
+/** Frames that may be left to write back while nobody can commit. */
+const FEW = 500;
 
 interface Opened {
   db: Database;
@@ -67,17 +70,16 @@ function open(store: string, limits: Limits): Opened {
 
 /**
  * Most of the log is written back while others commit. Only a log with nothing left to write back starts
- * again from its beginning, so the last few frames are written back in a turn of our own.
+ * again from its beginning, so now and then the last few frames are written back in a turn of our own.
  */
 function writeBack(store: string, { db }: Opened): void {
   if (logLength(store) < LONG_LOG) return;
-  const checkpoint = () =>
-    db.query('PRAGMA wal_checkpoint(PASSIVE)').get() as { log: number; checkpointed: number };
-  let before = checkpoint().log;
-  for (let round = 0; round < 5; round++) {
-    const { log } = checkpoint();
-    if (log - before < FEW_FRAMES) break;
-    before = log;
+  const checkpoint = (mode: 'NOOP' | 'PASSIVE') =>
+    db.query(`PRAGMA wal_checkpoint(${mode})`).get() as { log: number; checkpointed: number };
+  let { log, checkpointed } = checkpoint('NOOP');
+  for (let round = 0; round < 5 && log - checkpointed > (round === 0 ? LONG : FEW); round++) {
+    checkpoint('PASSIVE');
+    ({ log, checkpointed } = checkpoint('NOOP'));
   }
-  inTurn(store, checkpoint);
+  if (log > LONGER && log > checkpointed) inTurn(store, () => checkpoint('PASSIVE'));
 }

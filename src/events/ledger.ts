@@ -10,6 +10,8 @@ import { type Row, rowOf } from './row.ts';
 
 /** Rows in one transaction: few enough that others who share the store wait about 2 ms. */
 const BATCH = 256;
+/** Rows in one transaction where as many wait: they wait long already, and larger batches cost less a row. */
+const LARGE_BATCH = 1_024;
 /** Rows that may wait. Past them an allow is answered no. */
 const MOST = 20_000;
 
@@ -88,7 +90,7 @@ export function createLedger(clock: Clock): Ledger {
         queue = [...spilt.values()].map((row) => ({ row, waiting: null }));
         spilt.clear();
       }
-      return queue.splice(0, BATCH);
+      return queue.splice(0, queue.length < LARGE_BATCH ? BATCH : LARGE_BATCH);
     },
     giveBack(batch) {
       queue = [...batch, ...queue];

@@ -1,6 +1,6 @@
 /**
  * Keeps the store within its age and size, a little at a time. Each agent's lanes are evicted from their
- * beginning, so a chain stays a chain: where it now begins is part of what is signed. When space is short, the
+ * beginning, so a chain stays a chain: where it now begins is part of what is sealed. When space is short, the
  * agent that holds most gives, and of its lanes the longest: a flood pays for itself, whoever caused it.
  */
 import type { Database } from 'bun:sqlite';

@@ -15,11 +15,10 @@ const SCHEMA = `
   CREATE TABLE chain (
     id INTEGER PRIMARY KEY, agent TEXT NOT NULL, lane TEXT NOT NULL,
     base INTEGER NOT NULL, base_hash BLOB NOT NULL, length INTEGER NOT NULL, head BLOB NOT NULL,
-    signature BLOB NOT NULL, UNIQUE (agent, lane)
+    UNIQUE (agent, lane)
   ) STRICT;
   CREATE TABLE seal (
-    id INTEGER PRIMARY KEY CHECK (id = 1), sequence INTEGER NOT NULL, chains INTEGER NOT NULL,
-    signature BLOB NOT NULL
+    id INTEGER PRIMARY KEY CHECK (id = 1), sequence INTEGER NOT NULL, signature BLOB NOT NULL
   ) STRICT;
   CREATE TABLE event (
     sequence INTEGER PRIMARY KEY, chain INTEGER NOT NULL,

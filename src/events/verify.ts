@@ -1,17 +1,17 @@
 /**
- * Checks the store against itself and against the key file: every row against its chain, every chain and the
- * whole against what was signed. It names the first row that is wrong. What it cannot see: that the whole
+ * Checks the store against itself and against the key file: every row against its chain, the chains
+ * against the seal. It names the first row that is wrong. What it cannot see: that the whole
  * store was put back to an earlier state, or changed by somebody who has the key.
  */
 import { Database } from 'bun:sqlite';
 import type { KeyObject } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { type ChainState, hashRow } from './chain.ts';
-import { isChainSigned, isSealSigned, keyFileOf, verifyingKey } from './checkpoint.ts';
+import { isSealed, keyFileOf, lineOf, verifyingKey } from './checkpoint.ts';
 import type { Cells, Lane } from './row.ts';
 
 export type Verification =
-  /** `rows` are there and good; `evicted` went by age or size, signed. */
+  /** `rows` are there and good; `evicted` went by age or size, as the seal says. */
   | { ok: true; rows: number; evicted: number }
   /** `row`: the sequence number where it first goes wrong, where there is one to name. */
   | { ok: false; row: number | null; problem: string };
@@ -26,7 +26,6 @@ interface ChainColumns {
   base_hash: Uint8Array;
   length: number;
   head: Uint8Array;
-  signature: Uint8Array;
 }
 
 /** Reads the whole store once. A store that does not exist yet is good and empty. Never throws. */
@@ -39,7 +38,7 @@ export function verifyStore(path: string): Verification {
     db = new Database(path, { readonly: true });
     db.run('PRAGMA busy_timeout = 1000');
     db.run('BEGIN');
-    return verifyRows(db, key);
+    return verifyRows(db, key, keyFileOf(path));
   } catch (error) {
     return bad(null, `the store cannot be read: ${(error as Error).message}`);
   } finally {
@@ -48,66 +47,67 @@ export function verifyStore(path: string): Verification {
 }
 
 interface Progress {
-  signed: ChainState;
+  sealed: ChainState;
   hash: Uint8Array;
   rows: number;
   last: number | null;
 }
 
-function verifyRows(db: Database, key: KeyObject): Verification {
+function verifyRows(db: Database, key: KeyObject, keyFile: string): Verification {
   const chains = new Map<number, Progress>();
-  for (const row of db.query('SELECT * FROM chain').iterate() as Iterable<ChainColumns>) {
-    const signed: ChainState = { ...row, baseHash: row.base_hash };
-    if (!isChainSigned(key, signed, row.signature)) {
-      return bad(null, `the chain of ${nameOf(signed)} is not signed with this key`);
-    }
-    chains.set(row.id, { signed, hash: row.base_hash, rows: 0, last: null });
+  for (const row of db.query('SELECT * FROM chain ORDER BY id').iterate() as Iterable<ChainColumns>) {
+    const sealed: ChainState = { ...row, baseHash: row.base_hash };
+    chains.set(row.id, { sealed, hash: row.base_hash, rows: 0, last: null });
   }
   const query = db.query('SELECT * FROM event ORDER BY sequence');
   for (const { sequence, chain, hash, ...cells } of query.iterate() as Iterable<EventColumns>) {
     const progress = chains.get(chain);
     if (progress === undefined) return bad(sequence, `row ${sequence} belongs to no chain`);
-    const expected = hashRow(progress.hash, progress.signed, sequence, cells);
+    const expected = hashRow(progress.hash, progress.sealed, sequence, cells);
     if (!same(expected, hash)) {
-      const before = progress.last === null ? 'the first signed one' : `row ${progress.last}`;
+      const before = progress.last === null ? 'the first that was not evicted' : `row ${progress.last}`;
       return bad(sequence, `row ${sequence} was changed, or rows between it and ${before} are missing`);
     }
     progress.hash = hash;
     progress.rows++;
     progress.last = sequence;
   }
-  return verifyEnds(db, key, [...chains.values()]);
+  return verifyEnds(db, key, keyFile, [...chains.values()]);
 }
 
-function verifyEnds(db: Database, key: KeyObject, chains: readonly Progress[]): Verification {
+function verifyEnds(
+  db: Database,
+  key: KeyObject,
+  keyFile: string,
+  chains: readonly Progress[],
+): Verification {
   let rows = 0;
   let evicted = 0;
-  for (const { signed, hash, rows: found, last } of chains) {
-    const expected = signed.length - signed.base;
+  for (const { sealed, hash, rows: found, last } of chains) {
+    const expected = sealed.length - sealed.base;
     const after = last === null ? '' : ` after row ${last}`;
     if (found < expected) {
-      return bad(last, `${expected - found} rows of ${nameOf(signed)} are missing${after}`);
+      return bad(last, `${expected - found} rows of ${nameOf(sealed)} are missing${after}`);
     }
-    if (found > expected || !same(hash, signed.head)) {
-      return bad(last, `the chain of ${nameOf(signed)} does not end as it was signed`);
+    if (found > expected || !same(hash, sealed.head)) {
+      return bad(last, `the chain of ${nameOf(sealed)} does not end as the seal says`);
     }
     rows += found;
-    evicted += signed.base;
+    evicted += sealed.base;
   }
-  const seal = db.query('SELECT sequence, chains, signature FROM seal').get() as {
+  const seal = db.query('SELECT sequence, signature FROM seal').get() as {
     sequence: number;
-    chains: number;
     signature: Uint8Array;
   } | null;
   if (seal === null) {
     return chains.length === 0 ? { ok: true, rows, evicted } : bad(null, 'the seal is missing');
   }
-  if (!isSealSigned(key, seal, seal.signature)) return bad(null, 'the seal is not signed with this key');
-  if (seal.chains !== chains.length || seal.sequence !== rows + evicted) {
-    return bad(
-      null,
-      `the seal says ${seal.sequence} rows in ${seal.chains} chains; a chain is missing or old`,
-    );
+  if (seal.sequence !== rows + evicted) {
+    return bad(null, `${seal.sequence} rows were sealed, but there are or were ${rows + evicted}`);
+  }
+  const lines = chains.map(({ sealed }) => lineOf(sealed));
+  if (!isSealed(key, seal.sequence, lines, seal.signature)) {
+    return bad(null, `where the chains begin and end was not sealed with the key in ${keyFile}`);
   }
   return { ok: true, rows, evicted };
 }
