@@ -19,7 +19,8 @@ import { BUILT_IN, PRESETS } from '../policy/presets/presets.ts';
 import { didYouMean } from '../policy/problem.ts';
 import { WEB_PORTS } from '../policy/ruleentry.ts';
 import { documentOf } from './load.ts';
-import { readPolicyFile, replacePolicyFile } from './policyfile.ts';
+import { readPolicyFile } from './policyfile.ts';
+import { replacePolicyFile } from './replacement.ts';
 import { itemOf } from './ruleitem.ts';
 import { addItems, removeItem, replaceItem } from './splice.ts';
 
