@@ -1,5 +1,5 @@
 /** Starts the thread that keeps the store small. A program that ends at once never needs it. */
-import { statSync } from 'node:fs';
+import { isLogLong } from './log.ts';
 import type { Limits } from './retention.ts';
 import { startWorker } from './worker.ts';
 
@@ -7,8 +7,6 @@ export type KeeperMessage = { store: string; limits: Limits } | 'stop';
 
 /** Milliseconds until it starts, unless the log is long already. */
 const DELAY = 2_000;
-/** Octets of log from which it is worth writing it back. */
-export const LONG_LOG = 4 * 2 ** 20;
 
 export interface Keeper {
   stop(): void;
@@ -21,7 +19,7 @@ export function startKeeper(store: string, limits: Limits): Keeper {
     worker.unref();
     worker.postMessage({ store, limits } satisfies KeeperMessage);
   };
-  const timer = setTimeout(start, logLength(store) >= LONG_LOG ? 0 : DELAY);
+  const timer = setTimeout(start, isLogLong(store) ? 0 : DELAY);
   timer.unref();
   return {
     stop() {
@@ -29,8 +27,4 @@ export function startKeeper(store: string, limits: Limits): Keeper {
       worker?.postMessage('stop');
     },
   };
-}
-
-export function logLength(store: string): number {
-  return statSync(`${store}-wal`, { throwIfNoEntry: false })?.size ?? 0;
 }

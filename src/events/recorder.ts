@@ -8,6 +8,7 @@ import { Failure } from '../base/failure.ts';
 import type { DecisionEvent, NoticeEvent, Recorder } from './event.ts';
 import { startKeeper } from './keeper.ts';
 import { createLedger, type Pending } from './ledger.ts';
+import { isLogLong } from './log.ts';
 import type { WriterMessage } from './recorder.worker.ts';
 import { DEFAULT_LIMITS, type Limits } from './retention.ts';
 import { startWorker } from './worker.ts';
@@ -191,7 +192,9 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
       clearTimeout(retry);
       clearTimeout(releasing);
       keeper.stop();
-      // The thread is left to end with the process: closing the database would wait for the disk.
+      // Waits for the disk, so only after much was written.
+      if (writable && isLogLong(store)) await Promise.race([ask('finish'), Bun.sleep(DEADLINE)]);
+      // The thread is left to end with the process: closing the database would wait for the disk, too.
       worker.unref();
     },
   };

@@ -1,15 +1,20 @@
 /** The thread that writes. It is told the store's path once, then gets batches as JSON and answers each. */
 import type { Row } from './row.ts';
-import { createWriter, type Writer } from './writer.ts';
+import { createWriter, type Writer, type Written } from './writer.ts';
 
 declare const self: Worker;
 
-export type WriterMessage = { path: string } | { rows: Row[] };
+export type WriterMessage = { path: string } | { rows: Row[] } | 'finish';
 
 let writer: Writer | null = null;
 
 self.onmessage = ({ data }: MessageEvent<string>) => {
   const message = JSON.parse(data) as WriterMessage;
+  if (message === 'finish') {
+    writer?.finish();
+    self.postMessage({ ok: true, replaced: null } satisfies Written);
+    return;
+  }
   if ('path' in message) writer = createWriter(message.path);
   self.postMessage(writer!.write('rows' in message ? message.rows : []));
 };

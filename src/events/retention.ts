@@ -22,11 +22,21 @@ export const DEFAULT_LIMITS: Limits = { age: 30 * 86_400_000, bytes: 2 ** 30 };
 export const KEPT = { second: 3_600_000, minute: 8 * 86_400_000 } as const;
 /** Where space is short, minutes are kept for this long only. */
 const KEPT_AT_LEAST = 86_400_000;
-/** Rows in one step: a fraction of a millisecond. */
-const STEP = 100;
+/** Rows in one step: about half a millisecond. */
+const STEP = 200;
+/** Milliseconds between looks for hosts to forget, which read all of them. */
+const FORGET = 3_600_000;
 
-/** Answers a function that does one step and says whether there may be more to do. `now` is wall time. */
-export function createRetention(db: Database, key: KeyObject, limits: Limits): (now: number) => boolean {
+/**
+ * Answers a function that does one step and says whether there may be more to do. `now` is wall time. It reads
+ * first, and only evicts in turn.
+ */
+export function createRetention(
+  db: Database,
+  key: KeyObject,
+  limits: Limits,
+  inTurn: <T>(work: () => T) => T,
+): (now: number) => boolean {
   const heads = createHeads(db, key);
   const oldest = db.query('SELECT time FROM event WHERE chain = ? ORDER BY sequence LIMIT 1');
   const pages = db.query(`
@@ -54,6 +64,15 @@ export function createRetention(db: Database, key: KeyObject, limits: Limits): (
   };
   const evictOldTotals = (span: number, before: number) => evictTotals.run(span, before, STEP).changes > 0;
 
+  let nextForget = 0;
+  /** A day later than the last totals that name them. */
+  const hostsToForget = (now: number, before: number): number[] => {
+    if (now < nextForget) return [];
+    const ids = (forgotten.values(before, STEP) as [number][]).flat();
+    if (ids.length < STEP) nextForget = now + FORGET;
+    return ids;
+  };
+
   return (now) => {
     const cutoff = now - limits.age;
     heads.refresh();
@@ -62,9 +81,8 @@ export function createRetention(db: Database, key: KeyObject, limits: Limits): (
       return row !== null && row.time < cutoff;
     });
     const full = (pages.get() as { used: number }).used > limits.bytes;
-    // A day later than the last totals that name them.
-    const lost = (forgotten.values(cutoff - KEPT_AT_LEAST, STEP) as [number][]).flat();
-    return inTransaction(db, heads, () => {
+    const lost = hostsToForget(now, cutoff - KEPT_AT_LEAST);
+    const evictAll = () => {
       const again = [
         evictOldTotals(SPANS.second, now - KEPT.second),
         evictOldTotals(SPANS.minute, now - (full ? KEPT_AT_LEAST : KEPT.minute)),
@@ -80,7 +98,8 @@ export function createRetention(db: Database, key: KeyObject, limits: Limits): (
         again.push(chain !== null && evict(chain, () => true));
       }
       return again.includes(true) || lost.length === STEP;
-    });
+    };
+    return inTurn(() => inTransaction(db, heads, evictAll));
   };
 }
 

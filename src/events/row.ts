@@ -8,8 +8,7 @@ import type { CloseEvent, DecisionEvent, Event, NoticeEvent, QuestionEvent, Refu
  * Rows of one agent are kept in lanes, each with its own chain and its own share of the disk, so that a
  * flood in one lane can push nothing out of another.
  */
-export const LANES = ['through', 'refused', 'question', 'notice'] as const;
-export type Lane = (typeof LANES)[number];
+export type Lane = 'through' | 'refused' | 'question' | 'notice';
 
 export const COLUMNS = [
   'time',

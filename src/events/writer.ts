@@ -6,6 +6,7 @@ import type { Database } from 'bun:sqlite';
 import type { FailureCode } from '../base/failure.ts';
 import { signingKey } from './checkpoint.ts';
 import { createCommit } from './commit.ts';
+import { cutLog } from './log.ts';
 import type { Row } from './row.ts';
 import { identityOf, isCorrupt, makeFolder, moveAside, openStore, storeFailure } from './store.ts';
 import { inTurn } from './turn.ts';
@@ -18,6 +19,8 @@ export type Written =
 export interface Writer {
   /** Writes all rows or none; never throws. No rows: only makes sure that the store is open. */
   write(rows: readonly Row[]): Written;
+  /** Leaves a short log to whoever opens the store next, who has to read it. Never throws. */
+  finish(): void;
 }
 
 interface Opened {
@@ -70,6 +73,13 @@ export function createWriter(path: string): Writer {
         close();
         const { code, message, fix } = storeFailure(path, error);
         return { ok: false, code, what: message, fix };
+      }
+    },
+    finish() {
+      try {
+        if (opened !== null) cutLog(path, opened.db);
+      } catch {
+        // The next one has more to read.
       }
     },
   };
