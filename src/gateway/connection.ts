@@ -8,7 +8,7 @@ import { Relay } from '../net/relay.ts';
 import type { Ending, Socket } from '../net/socket.ts';
 import { decide } from '../policy/decide.ts';
 import type { Decision, Rule, Target } from '../policy/decision.ts';
-import type { Policy } from '../policy/policy.ts';
+import { limitsOf, type Policy } from '../policy/policy.ts';
 import type { Reason } from '../policy/reason.ts';
 import type { ClientHello } from '../wire/clienthello.ts';
 import { HEAD_LIMITS } from '../wire/http/fields.ts';
@@ -36,7 +36,7 @@ export class Connection implements Judge {
   readonly #rows: Rows;
   #policy: Policy;
   #target: Target | null = null;
-  /** Retained, so that it keeps standing for the target's name. */
+  /** The address that stands for the target's name, and is retained so that it keeps doing so. */
   #synthetic: Address | null = null;
   /** Every answer to the target's name; they were judged together. */
   #addresses: readonly Address[] = [];
@@ -92,16 +92,17 @@ export class Connection implements Judge {
     if (host === null) return this.#deny(null, 'malformed-host');
     const target = { agent, host, port };
     this.#target = target;
-    names.retain(address);
-    this.#synthetic = address;
-    if (name === INTERNAL_NAME && port === 80) return this.#answerInternal();
+    if (name !== null) {
+      names.retain(address);
+      this.#synthetic = address;
+    }
+    if (name === INTERNAL_NAME && port === 80 && !this.#isCrowded()) return this.#answerInternal();
     this.#listen(port);
 
     // 3 Decide, and let nothing out (the real DNS question included) before that is recorded.
     const decision = this.#decide(this.#policy, target);
     if (decision.verdict !== 'allow') return this.#deny(decision, decision.reason);
-    if (around.openOf(agent) > this.#policy.limits.connectionsPerAgent)
-      return this.#deny(null, 'limit-connections');
+    if (this.#isCrowded()) return this.#deny(null, 'limit-connections');
     this.#rules = rulesOf(decision);
     const recorded = await this.#rows.open(port === 80 ? 'http' : 'tcp', target, decision);
     if (this.#stage !== 'deciding') return;
@@ -129,6 +130,11 @@ export class Connection implements Judge {
     this.#relay.join(dialled.socket);
   }
 
+  /** Whether the agent has more connections open than it may. */
+  #isCrowded(): boolean {
+    return this.around.openOf(this.agent) > limitsOf(this.#policy).connectionsPerAgent;
+  }
+
   #decide(policy: Policy, target: Target): Decision {
     const { clock, killed } = this.around;
     return decide(policy, target, { now: clock.now(), killed: killed(target.agent), grants: [] });
@@ -146,7 +152,7 @@ export class Connection implements Judge {
 
   /** Begins to look at what the client says. On ports 80 and 443 it is the client who speaks first. */
   #listen(port: number): void {
-    const limits = { ...HEAD_LIMITS, bytes: this.#policy.limits.headerBytes };
+    const limits = { ...HEAD_LIMITS, bytes: limitsOf(this.#policy).headerBytes };
     this.#relay.gate = gateFor(port, this.#relay, this, limits);
     if (port === 80 || port === 443) this.unfinished(true);
   }
@@ -230,12 +236,11 @@ export class Connection implements Judge {
     const refusal = this.#refusal;
     const isTls = gate instanceof TlsGate && refusal !== null && !isFailure(refusal.reason);
     const isHttp = gate instanceof HttpGate && refusal !== null;
-    if (refusal?.reason === 'limit-connections') this.#relay.reset();
-    else if (isTls && gate.heard) this.#say(ACCESS_DENIED);
+    if (isTls && gate.heard) this.#say(ACCESS_DENIED);
     else if (isHttp && (gate.head !== null || refusal.reason === 'http-malformed')) {
       const json = gate.head !== null && wantsJson(headerOf(gate.head, 'accept'));
       this.#say(httpRefusal(refusal, json, gate.head?.method === 'HEAD'));
-    } else if (final || !(isTls || isHttp)) this.#relay.reset();
+    } else if (final || !(isTls || isHttp) || this.#isCrowded()) this.#relay.reset();
     else this.unfinished(true);
   }
 
@@ -277,7 +282,7 @@ export class Connection implements Judge {
     if (moved !== this.#movedBytes) {
       this.#movedBytes = moved;
       this.#movedAt = monotonic;
-    } else if (monotonic - this.#movedAt >= this.#policy.limits.idle) this.#cut('idle-timeout');
+    } else if (monotonic - this.#movedAt >= limitsOf(this.#policy).idle) this.#cut('idle-timeout');
   }
 
   /** The client did not do its part in time. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { address, allow, gateway, get, origin, policyOf } from './fixture.test.ts';
+import { address, allow, gateway, get, origin, policyOf } from './gateway.fixture.ts';
 
 const ANSWER = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
@@ -64,6 +64,19 @@ describe('what no rule allows', () => {
     await third.untilClosed();
     expect(third.ending).toBe('reset');
     expect(fence.recorder.lines).toContain('tcp good.test:5432 deny limit-connections');
+    expect(fence.gateway.openConnections()).toBe(2);
+  });
+});
+
+describe('refused clients', () => {
+  test('are told why only as long as the agent has few connections open', async () => {
+    const fence = gateway({ policy: 'limits: { connections_per_agent: 2 }\n' });
+    for (let i = 0; i < 2; i++) await fence.client('evil.test', 443);
+    for (const host of ['evil.test', 'clawctl.internal']) {
+      const third = await fence.client(host, host === 'evil.test' ? 443 : 80);
+      await third.untilClosed();
+      expect(third.ending).toBe('reset');
+    }
     expect(fence.gateway.openConnections()).toBe(2);
   });
 });
@@ -349,6 +362,25 @@ describe('time limits', () => {
     await silent.untilClosed();
     expect(fence.gateway.openConnections()).toBe(0);
     expect(fence.recorder.lines.length).toBe(2);
+  });
+});
+
+describe('closing the gateway', () => {
+  test('lets what a client left behind arrive, and resets what does not end', async () => {
+    const server = origin();
+    const fence = gateway({ policy: allow('good.test', '514'), originPort: server.port });
+    const sender = await fence.client('good.test', 514);
+    const size = 8 * 1024 * 1024;
+    sender.send(Buffer.alloc(size, 'x\n'));
+    sender.socket.end();
+    const holder = await fence.client('good.test', 514);
+    const closed = fence.gateway.close();
+    const end = await (await server.nth(0)).untilEnded();
+    expect(end.text.length).toBe(size);
+    end.socket.end();
+    await closed;
+    await holder.untilClosed();
+    expect(fence.gateway.openConnections()).toBe(0);
   });
 });
 

@@ -56,13 +56,18 @@ export interface Gateway {
   /** To be called whenever the policy or a kill switch changed: what is no longer allowed is reset at once. */
   rejudge(): void;
   openConnections(): number;
-  /** Accepts nothing more and resets what is open. */
+  /**
+   * Accepts nothing more. What is still on its way (a command may send, and end before it has arrived) has a
+   * second to come to its end; then it is reset.
+   */
   close(): Promise<void>;
 }
 
 const TIMES: Times = { connect: 10_000, firstBytes: 10_000, farewell: 2_000 };
 /** Milliseconds between looks at time limits. */
 const CHECK = 500;
+/** Milliseconds that open connections have to end when the gateway closes. */
+const LAST = 1_000;
 
 export function createGateway(options: GatewayOptions): Gateway {
   const connections = new Set<Connection>();
@@ -71,6 +76,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const listeners: Listener[] = [];
   const onBug = options.onBug ?? ((bug) => console.error(bug));
   let checking: Timer | null = null;
+  let emptied = () => {};
 
   const around: Surroundings = {
     destinationOf: redirectedFrom,
@@ -106,6 +112,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     const left = openByAgent.get(connection.agent)! - 1;
     if (left === 0) openByAgent.delete(connection.agent);
     else openByAgent.set(connection.agent, left);
+    if (connections.size === 0) emptied();
   };
   const accept = (session: Session, socket: Socket) => {
     const connection = new Connection(session, around, socket, gone);
@@ -157,7 +164,15 @@ export function createGateway(options: GatewayOptions): Gateway {
     openConnections: () => connections.size,
     async close() {
       for (const listener of listeners.splice(0)) listener.close();
-      each((connection) => connection.close());
+      if (connections.size > 0) {
+        const empty = new Promise<void>((resolve) => {
+          emptied = resolve;
+        });
+        const late = setTimeout(emptied, LAST);
+        await empty;
+        clearTimeout(late);
+        each((connection) => connection.close());
+      }
       if (checking !== null) clearInterval(checking);
       checking = null;
       await options.recorder.flush();

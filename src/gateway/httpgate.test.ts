@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { allow, End, gateway, get, origin, policyOf } from './fixture.test.ts';
+import { allow, End, gateway, get, origin, policyOf } from './gateway.fixture.ts';
 
 const ANSWER = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 const post = (host: string, body: string) =>

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { address, allow, gateway, get } from './fixture.test.ts';
+import { address, allow, gateway, get } from './gateway.fixture.ts';
 
 const NAME = 'clawctl.internal';
 

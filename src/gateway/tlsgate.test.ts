@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { allow, gateway, origin, policyOf } from './fixture.test.ts';
+import { allow, gateway, origin, policyOf } from './gateway.fixture.ts';
 
 const u16 = (n: number) => [(n >> 8) & 255, n & 255];
 const u24 = (n: number) => [(n >> 16) & 255, ...u16(n)];

@@ -11,11 +11,9 @@ const ATTEMPT_DELAY = 250;
 export interface DialOptions {
   /** Milliseconds for all attempts together. */
   timeout: number;
-  /** Gives up at once when aborted. */
-  signal?: AbortSignal;
 }
 
-/** `detail` is for the record: an errno name such as ECONNREFUSED, or `timeout`, or `aborted`. */
+/** `detail` is for the record: an errno name such as ECONNREFUSED, or `timeout`. */
 export type Dialled = { ok: true; socket: Socket; address: Address } | { ok: false; detail: string };
 
 /** Never rejects. At least one address is expected; none at all fails with `no address`. */
@@ -40,20 +38,15 @@ class Dialling {
   constructor(
     private readonly addresses: readonly Address[],
     private readonly port: number,
-    private readonly options: DialOptions,
+    options: DialOptions,
     private readonly resolve: (dialled: Dialled) => void,
   ) {
     this.#deadline = setTimeout(() => this.#finish({ ok: false, detail: 'timeout' }), options.timeout);
-    options.signal?.addEventListener('abort', this.#aborted);
   }
 
   next(): void {
     clearTimeout(this.#stagger);
     if (this.#done) return;
-    if (this.options.signal?.aborted) {
-      this.#aborted();
-      return;
-    }
     const address = this.addresses[this.#at++];
     if (address === undefined) {
       if (this.#pending === 0) this.#finish({ ok: false, detail: this.#lastFailure });
@@ -80,14 +73,11 @@ class Dialling {
     else this.#finish({ ok: true, socket, address });
   }
 
-  #aborted = (): void => this.#finish({ ok: false, detail: 'aborted' });
-
   #finish(dialled: Dialled): void {
     if (this.#done) return;
     this.#done = true;
     clearTimeout(this.#deadline);
     clearTimeout(this.#stagger);
-    this.options.signal?.removeEventListener('abort', this.#aborted);
     this.resolve(dialled);
   }
 }

@@ -91,7 +91,8 @@ export class Memory implements Recorder {
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
-  for (const cleanup of cleanups.splice(0)) await cleanup();
+  // Clients and origins first: a gateway waits for what is still open.
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
 /** An origin on 127.0.0.1; each connection is an `End`. */
