@@ -38,6 +38,8 @@ export interface FenceRequest {
 /** What the person is told while the fence stands. */
 export interface Telling {
   notice(text: string): void;
+  /** What must be told also to those who want to be told nothing. */
+  alarm(text: string): void;
   refusal(refusal: Refusal): void;
 }
 
@@ -103,7 +105,7 @@ export async function serveFence(
       },
       (failure) => {
         notice('policy-rejected', failure.message);
-        telling.notice(`the policy is broken; the one before it stays in force\n${failure.message}`);
+        telling.alarm(`the policy is broken; the one before it stays in force\n${failure.message}`);
       },
     );
     onClose(() => watch.close());
@@ -136,7 +138,7 @@ export async function serveFence(
 
     await sandbox.verify();
     for (const text of sandbox.notices) telling.notice(text);
-    if (modeOf(loaded.policy) === 'observe') telling.notice('NOT ENFORCED: the policy only observes');
+    if (modeOf(loaded.policy) === 'observe') telling.alarm('NOT ENFORCED: the policy only observes');
     notice('gateway-started', describe(loaded));
     sandbox.go();
     const code = await sandbox.exited;

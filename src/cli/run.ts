@@ -5,11 +5,16 @@
 import { basename, resolve } from 'node:path';
 import { Failure } from '../base/failure.ts';
 import { pathsOf } from '../base/paths.ts';
+import type { Outcome } from '../compose.ts';
+import { printable } from '../names/display.ts';
 import { isReadByKey } from '../os/terminal.ts';
 import { isAgentName } from '../policy/agentname.ts';
 import { launch } from '../sandbox/launch.ts';
 import { givenBack } from './environment.ts';
+import { jsonText } from './output.ts';
 import type { RunArguments } from './runarguments.ts';
+
+const STDERR = 2;
 
 /** Resolves to the exit code: the command's own, or 125 to 127 (see RUN_EXIT). */
 export async function run(words: RunArguments): Promise<number> {
@@ -42,20 +47,51 @@ async function fence(words: RunArguments): Promise<number> {
   });
   launching.catch(() => undefined); // it is awaited further down, and may fail before
 
-  const [{ serveFence }, { createRefusalTeller }, { say }] = await Promise.all([
+  const [{ serveFence }, { createTeller }] = await Promise.all([
     import('../compose.ts'),
-    import('./refusals.ts'),
-    import('./output.ts'),
+    import('./teller.ts'),
   ]);
-  const teller = createRefusalTeller({ json: words.json, isHeld: () => isReadByKey(2) });
-  const outcome = await serveFence({ agent, session, paths, policyFile }, launching, {
-    notice: (text) => say(text),
-    refusal: (refusal) => {
-      if (!words.quiet) teller.tell(refusal);
-    },
+  const { quiet, json } = words;
+  const teller = createTeller({ json, isHeld: () => isReadByKey(STDERR) });
+  try {
+    const outcome = await serveFence({ agent, session, paths, policyFile }, launching, {
+      notice: (text) => {
+        if (!quiet) teller.say(text);
+      },
+      alarm: teller.say,
+      refusal: (refusal) => {
+        if (!quiet) teller.refusal(refusal);
+      },
+    });
+    const last = json ? [summaryJson(agent, session, outcome)] : summaryLines(agent, outcome);
+    await teller.close(quiet ? [] : last);
+    return outcome.code;
+  } catch (error) {
+    await teller.close([]);
+    throw error;
+  }
+}
+
+function summaryLines(agent: string, { tally, changedTools }: Outcome): string[] {
+  const { requests, blocked, hosts } = tally;
+  const count = (number: number, noun: string) => `${number} ${noun}${number === 1 ? '' : 's'}`;
+  const lines = [
+    `clawctl: ${agent} made ${count(requests, 'request')} to ${count(hosts.size, 'host')}, ${blocked} blocked; see: clawctl egress ${blocked > 0 ? 'blocked' : 'stats'} --agent ${agent}`,
+  ];
+  // Whoever works here next may run what they say.
+  if (changedTools.length > 0)
+    lines.unshift(
+      `clawctl: look before you use them, tools execute what these changed files say: ${changedTools.map(printable).join(', ')}`,
+    );
+  return lines;
+}
+
+function summaryJson(agent: string, session: string, { code, tally, changedTools }: Outcome): string {
+  const { requests, blocked, hosts } = tally;
+  return jsonText({
+    schema: 'clawctl.egress.run/v1',
+    ...{ agent, session, exit_code: code, requests, blocked, hosts: hosts.size, changed_files: changedTools },
   });
-  await teller.close();
-  return outcome.code;
 }
 
 function agentOf(words: RunArguments): string {

@@ -1,22 +1,24 @@
 /**
- * Refusals on the terminal of the person who runs the command. They share it with the command, so they are
- * few, each is one line, and they never wait: not for a slow reader, not for a program that has taken the
- * terminal over (raw mode), which would be garbled.
+ * What `run` tells the person while the command has the terminal. They share it, so refusals are few and a line
+ * each, and nothing is ever waited for: not a slow reader, and not a program that has taken the terminal over
+ * (raw mode), which would be garbled.
  */
 import { write } from 'node:fs';
 import type { Refusal } from '../gateway/refusal.ts';
 import { printable } from '../names/display.ts';
 import { REASONS } from '../policy/reason.ts';
+import { jsonText, printableLines } from './output.ts';
 
+const NOTICE = 'clawctl.egress.notice/v1';
 const MOST_LINES = 20;
-/** Distinct refusals that are remembered so as to be told once. */
-const MOST_REMEMBERED = 1_000;
 const HOLD_CHECK_MILLISECONDS = 250;
 
-export interface RefusalTeller {
-  tell(refusal: Refusal): void;
-  /** Tells what was held back and what was only counted. Waits a second at most for the terminal. */
-  close(): Promise<void>;
+export interface Teller {
+  refusal(refusal: Refusal): void;
+  /** Lines that are neither capped nor folded. */
+  say(text: string): void;
+  /** Tells what was held back and what was only counted, then `last`. Waits a second at most for the terminal. */
+  close(last: readonly string[]): Promise<void>;
 }
 
 interface Options {
@@ -32,7 +34,7 @@ const writeToStderr = (text: string, done: () => void) => {
   write(2, text, () => done());
 };
 
-export function createRefusalTeller(options: Options): RefusalTeller {
+export function createTeller(options: Options): Teller {
   const put = options.write ?? writeToStderr;
   const told = new Set<string>();
   const waiting: string[] = [];
@@ -63,27 +65,34 @@ export function createRefusalTeller(options: Options): RefusalTeller {
     });
   }
 
+  const line = (text: string) => waiting.push(`${text}\n`);
+
   return {
-    tell(refusal) {
+    say(text) {
+      line(options.json ? jsonText({ schema: NOTICE, text }) : `clawctl: ${printableLines(text)}`);
+      flush(false);
+    },
+    refusal(refusal) {
       const key = `${refusal.host}:${refusal.port} ${refusal.reason}`;
       if (told.has(key) || lines >= MOST_LINES) {
         counted++;
         return;
       }
-      if (told.size < MOST_REMEMBERED) told.add(key);
+      told.add(key);
       lines++;
-      waiting.push(options.json ? `${JSON.stringify(asItem(refusal))}\n` : `clawctl: ${sentence(refusal)}\n`);
+      line(options.json ? jsonText(asItem(refusal)) : `clawctl: ${sentence(refusal)}`);
       if (lines === MOST_LINES && !options.json)
-        waiting.push('clawctl: further refusals are only counted; clawctl egress blocked shows them all\n');
+        line('clawctl: further refusals are only counted; clawctl egress blocked shows them all');
       flush(false);
     },
-    async close() {
+    async close(last) {
       if (timer !== null) clearTimeout(timer);
       timer = null;
       if (counted > 0 && !options.json) {
         const were = counted === 1 ? 'refusal was' : 'refusals were';
-        waiting.push(`clawctl: ${counted} more ${were} like those above or beyond the first ${MOST_LINES}\n`);
+        line(`clawctl: ${counted} more ${were} like those above or beyond the first ${MOST_LINES}`);
       }
+      for (const text of last) line(text);
       const emptied = new Promise<void>((resolve) => {
         drained = resolve;
       });
