@@ -46,7 +46,7 @@ const { symbols } = dlopen('libc.so.6', {
   prlimit: { args: ['int', 'int', 'ptr', 'ptr'], returns: 'int' },
   execve: { args: ['ptr', 'ptr', 'ptr'], returns: 'int' },
   // calls without a wrapper in older C libraries
-  syscall: { args: ['i64', 'ptr', 'ptr', 'ptr'], returns: 'i64' },
+  syscall: { args: ['i64', 'ptr', 'ptr', 'ptr', 'ptr'], returns: 'i64' },
   __errno_location: { args: [], returns: 'ptr' },
 });
 
@@ -80,9 +80,16 @@ export function check(call: string, result: number | bigint, what = ''): number 
 type Argument = number | NodeJS.TypedArray;
 
 /** A system call by its number, for those that older C libraries have no function for. Throws OsError. */
-export function systemCall(name: string, number: number, a: Argument, b: Argument, c: Argument = 0): number {
+export function systemCall(
+  name: string,
+  number: number,
+  a: Argument,
+  b: Argument,
+  c: Argument = 0,
+  d: Argument = 0,
+): number {
   // A `ptr` argument takes a plain number too, and passes all of it on.
-  return check(name, libc.syscall(number, a as Pointer, b as Pointer, c as Pointer));
+  return check(name, libc.syscall(number, a as Pointer, b as Pointer, c as Pointer, d as Pointer));
 }
 
 /** Where a buffer lies, for pointers inside that same buffer (see the rule at the top). */

@@ -7,7 +7,7 @@
  */
 import { readdirSync } from 'node:fs';
 import { EINVAL, ENOSYS } from './errno.ts';
-import { scopeThread } from './landlock.ts';
+import { restrictThread } from './landlock.ts';
 import { addressOf, check, errno, libc, OsError, systemCall } from './libc.ts';
 import { filterProgram } from './seccomp.ts';
 
@@ -40,8 +40,11 @@ function closeOthersOnExec(): void {
   }
 }
 
-/** Returns Landlock's ABI (scoping needs 6). Throws OsError at the first step that fails: do not go on then. */
-export function lockDown(): number {
+/**
+ * `writable`: folders below which files may be opened for writing. Returns Landlock's ABI (scoping needs 6). Throws
+ * OsError at the first step that fails: do not go on then.
+ */
+export function lockDown(writable: readonly Uint8Array[]): number {
   if (libc.gettid() !== libc.getpid()) throw new Error('not on the first thread');
   closeOthersOnExec();
   check('prctl', libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 'no_new_privs');
@@ -50,7 +53,7 @@ export function lockDown(): number {
   emptyBoundingSet();
   dropCapabilities();
   check('prctl', libc.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), 'death with the parent');
-  const landlock = scopeThread();
+  const landlock = restrictThread(writable);
   installFilter();
   return landlock;
 }

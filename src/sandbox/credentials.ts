@@ -105,7 +105,7 @@ const IN_HOME = [
   '.ICEauthority',
 ];
 
-/** Matters where root runs the fence; others cannot read them anyway. */
+/** Where root runs the fence; others cannot read them anyway. */
 const OF_THE_SYSTEM = [
   '/etc/shadow',
   '/etc/shadow-',
@@ -143,7 +143,7 @@ const WHERE_THEY_HOLD_ONE: ReadonlyArray<readonly [string, RegExp]> = [
   ['.pip/pip.conf', /:\/\/[^/\s]*@/],
 ];
 
-export function credentialStores(homes: readonly string[]): string[] {
+export function credentialStores(homes: readonly string[], uid: number): string[] {
   return [
     ...homes.flatMap((home) => IN_HOME.map((name) => join(home, name))),
     ...homes.flatMap((home) =>
@@ -151,7 +151,7 @@ export function credentialStores(homes: readonly string[]): string[] {
         join(home, name),
       ),
     ),
-    ...OF_THE_SYSTEM,
+    ...(uid === 0 ? OF_THE_SYSTEM : []),
   ];
 }
 

@@ -73,6 +73,8 @@ export interface Plan {
   /** Where the command starts. */
   cwd: ByteText;
   mounts: Mount[];
+  /** Folders below which files may be opened for writing, FIFOs and devices too. */
+  writable: ByteText[];
   /** The descriptor (0, 1 or 2) of the terminal whose foreground the command's process group takes, or null. */
   terminal: 0 | 1 | 2 | null;
   /** Signals the person had set to be ignored (as `nohup` does); all others are reset to their default. */

@@ -59,7 +59,7 @@ export function inner(): never {
     step = 'lockdown';
     if (plan.openFiles !== null) limitOpenFiles(plan.openFiles);
     const ignored = ignoredByUs(plan);
-    const landlock = lockDown();
+    const landlock = lockDown(plan.writable.map(textToBytes));
     step = 'canary';
     knockAtCanaries(plan);
     sendMessage(CHANNEL, { kind: 'locked', layers, landlock });

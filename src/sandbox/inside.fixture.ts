@@ -104,6 +104,7 @@ export function startInside({ command, plan = {}, bwrap = [], stdin = 'null', gu
     environment: ['PATH=/usr/sbin:/usr/bin:/sbin:/bin'],
     cwd: '/',
     mounts: [],
+    writable: ['/'],
     terminal: null,
     ignoredSignals: [],
     openFiles: null,

@@ -30,6 +30,7 @@ import {
 import { homeFolders, openHomeLayer } from './home.ts';
 import { failureOfBubblewrap, failureOfInside, findBubblewrap, isInFence } from './kernel.ts';
 import { type MountPlan, planMounts } from './mounts.ts';
+import { hasEnded } from './processes.ts';
 import { ownProgram } from './program.ts';
 import { ownTerminal, prepareStdio, type Stdio } from './stdio.ts';
 import { controlJob, ignoredSignals, isForeground, openFileLimit } from './terminal.ts';
@@ -167,11 +168,9 @@ function start(request: LaunchRequest): Started {
       cwd: '/',
     } as never);
     stdio.begin();
-    const writable = [...mounts.private.map(({ path }) => path), ...mounts.written];
-    if (mounts.layer !== null) writable.push(mounts.layer.home);
     const { variables, credentials } = commandEnvironment(request.environment, {
       runtimeFolder: mounts.runtimeFolder,
-      writable,
+      writable: mounts.writable,
     });
     const notices = [...home.notices, ...mounts.notices];
     if (uid === 0)
@@ -215,6 +214,7 @@ function planOf(request: LaunchRequest, started: Started, canaries: Canaries): P
     environment: Object.entries(started.environment).map(([name, value]) => bytesToText(`${name}=${value}`)),
     cwd: bytesToText(started.mounts.workspace.path),
     mounts: started.mounts.inside,
+    writable: ['/dev', '/proc', ...started.mounts.writable.map(bytesToText)],
     terminal: terminal !== null && isForeground(terminal.fd) ? terminal.fd : null,
     ignoredSignals: ignoredSignals(),
     openFiles: openFileLimit(),
@@ -318,7 +318,7 @@ async function finish(started: Started, inside: number, command: string): Promis
 /** The first process of the pid namespace ends as the last one. */
 async function gone(first: number | undefined): Promise<void> {
   const deadline = performance.now() + END_MILLISECONDS;
-  while (first !== undefined && statusOf(first) !== null && performance.now() < deadline)
+  while (first !== undefined && !hasEnded(first) && performance.now() < deadline)
     await new Promise((resolve) => setTimeout(resolve, 1));
 }
 

@@ -52,6 +52,8 @@ export interface MountPlan {
   workspace: Workspace;
   /** Real paths of the folders that are changed for real. */
   written: string[];
+  /** Real paths of all folders that the command can write in, for real or not. */
+  writable: string[];
   /** `$XDG_RUNTIME_DIR` inside. */
   runtimeFolder: string;
   notices: string[];
@@ -67,7 +69,7 @@ const NEEDED_OF_RUN = ['/run/current-system', '/run/opengl-driver'];
 export function planMounts(request: MountRequest): MountPlan {
   const folders = privateFolders(request);
   const own = ownPlaces(request);
-  const stores = credentialStores(request.homes).map(realPath);
+  const stores = credentialStores(request.homes, request.uid).filter(exists).map(realPath);
   const reads = request.reads.map((path) => readPath(path, own));
   const hidden = withoutRepeats([
     ...own.map(({ path }) => path),
@@ -138,6 +140,7 @@ export function planMounts(request: MountRequest): MountPlan {
     ],
     workspace,
     written,
+    writable: [...folders.map(({ path }) => path), ...written, ...(home === null ? [] : [home])],
     runtimeFolder: `/run/user/${request.uid}`,
     notices: workspace.notice === null ? [] : [workspace.notice],
   };

@@ -6,6 +6,7 @@
  */
 import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import { foregroundGroup, setForegroundGroup, signalsIn, statusOf } from '../os/process.ts';
+import { namespaceDepth, stateOf } from './processes.ts';
 
 const TO_THE_GROUP = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 const TO_THE_COMMAND = ['SIGUSR1', 'SIGUSR2'] as const;
@@ -13,17 +14,6 @@ const LOOK_MILLISECONDS = 100;
 /** The runtime ignores these for itself; a person hardly ever does. */
 const SIGPIPE = 13;
 const SIGXFSZ = 25;
-
-/** The state letter and the process group of a process (proc_pid_stat(5)), or null where there is none. */
-function stateOf(pid: number | 'self'): { state: string; group: number } | null {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const [state, , group] = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    return { state: state!, group: Number(group) };
-  } catch {
-    return null;
-  }
-}
 
 const ownGroup = () => stateOf('self')!.group;
 
@@ -119,15 +109,6 @@ function isAlive(group: number): boolean {
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
-
-/** In how many pid namespaces a process has a number; 0 where it is gone. */
-function namespaceDepth(pid: number | 'self'): number {
-  try {
-    return /^NSpid:\s+(.+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]!.split(/\s+/).length;
-  } catch {
-    return 0;
   }
 }
 

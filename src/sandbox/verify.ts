@@ -2,11 +2,12 @@
  * What the outside sees for itself before a command may start. What the inside says of itself counts for nothing
  * here, and what cannot be seen counts as broken.
  */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { Failure } from '../base/failure.ts';
 import { closeDescriptor } from '../os/descriptors.ts';
 import { type ProcessStatus, statusOf } from '../os/process.ts';
 import { networkNamespaceOf, openDatagram } from '../os/sockets.ts';
+import { processesBelow } from './processes.ts';
 
 const FILTER = 2;
 
@@ -33,27 +34,6 @@ function checkStatus(pid: number, status: ProcessStatus): void {
     broken(`process ${pid} inside has a capability`);
   if (!status.noNewPrivs) broken(`process ${pid} inside may gain privileges`);
   if (status.seccomp !== FILTER) broken(`process ${pid} inside has no system call filter`);
-}
-
-/** Children of a process, and theirs. */
-function processesBelow(pid: number): number[] {
-  const children = readdirSync(`/proc/${pid}/task`).flatMap((thread) => childrenOf(pid, thread));
-  return children.flatMap((child) => [child, ...processesBelow(child)]);
-}
-
-function childrenOf(pid: number, thread: string): number[] {
-  try {
-    return readFileSync(`/proc/${pid}/task/${thread}/children`, 'latin1')
-      .split(' ')
-      .filter(Boolean)
-      .map(Number);
-  } catch {
-    // A kernel without CONFIG_PROC_CHILDREN: look at all.
-    return readdirSync('/proc')
-      .filter((name) => /^\d+$/.test(name))
-      .map(Number)
-      .filter((each) => statusOf(each)?.parent === pid);
-  }
 }
 
 /** Each socket that came from inside belongs to a network namespace that is not ours. Throws Failure. */
