@@ -14,12 +14,12 @@ async function main(words: readonly string[]): Promise<number> {
   return (await import('./cli/program.ts')).runProgram(words);
 }
 
+const isBinary = import.meta.url.startsWith('file:///$bunfs/');
 const words = process.argv.slice(2);
 if (words[0] === '__inner') {
   const { inner } = await import('./sandbox/inner.ts');
   inner();
-} else if (hasObeyed(process.env)) {
-  const isBinary = import.meta.url.startsWith('file:///$bunfs/');
+} else if (hasObeyed(process.env, !isBinary)) {
   const script = isBinary ? [] : [...process.execArgv, process.argv[1]!];
   process.execve!(process.execPath, [process.execPath, ...script, ...words], putAside(process.env));
 } else {

@@ -11,9 +11,16 @@ describe('what the runtime obeys', () => {
     'LD_PRELOAD',
   ])
     test(`${name} is put aside`, () => {
-      expect(hasObeyed({ [name]: 'x' })).toBe(true);
-      expect(hasObeyed(putAside({ [name]: 'x' }))).toBe(false);
+      expect(hasObeyed({ [name]: 'x' }, true)).toBe(true);
+      expect(hasObeyed(putAside({ [name]: 'x' }), true)).toBe(false);
     });
+
+  test("what the launcher sets is its own, and never the command's", () => {
+    const environment = { BUN_RUNTIME_TRANSPILER_CACHE_PATH: '/checkout' };
+    expect(hasObeyed(environment, true)).toBe(false);
+    expect(hasObeyed(environment, false)).toBe(true);
+    expect(givenBack(environment)).toEqual({});
+  });
 
   test('everything else stays where it is', () => {
     const environment = { HOME: '/h', PATH: '/bin', NO_COLOR: '1', MY_BUN_OPTIONS: 'x' };

@@ -8,9 +8,11 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const OBEYED = /^(BUN|NODE|LD|JSC|MIMALLOC|MALLOC|GLIBC|GCONV)_/;
 const ASIDE = 'CLAWCTL_ENV_';
+/** What the launcher itself sets. */
+const LAUNCHER = 'BUN_RUNTIME_TRANSPILER_CACHE_PATH';
 
-export function hasObeyed(environment: Environment): boolean {
-  for (const name in environment) if (OBEYED.test(name)) return true;
+export function hasObeyed(environment: Environment, isLaunched: boolean): boolean {
+  for (const name in environment) if (OBEYED.test(name) && !(isLaunched && name === LAUNCHER)) return true;
   return false;
 }
 
@@ -26,6 +28,7 @@ export function putAside(environment: Environment): Record<string, string> {
 export function givenBack(environment: Environment): Record<string, string> {
   const result: Record<string, string> = {};
   for (const [name, value] of Object.entries(environment))
-    if (value !== undefined) result[name.startsWith(ASIDE) ? name.slice(ASIDE.length) : name] = value;
+    if (value !== undefined && !OBEYED.test(name))
+      result[name.startsWith(ASIDE) ? name.slice(ASIDE.length) : name] = value;
   return result;
 }
