@@ -32,6 +32,7 @@ import { failureOfBubblewrap, failureOfInside, findBubblewrap, isInFence } from 
 import { type MountPlan, planMounts } from './mounts.ts';
 import { hasEnded } from './processes.ts';
 import { ownProgram } from './program.ts';
+import { specialFiles } from './special.ts';
 import { ownTerminal, prepareStdio, type Stdio } from './stdio.ts';
 import { controlJob, ignoredSignals, isForeground, openFileLimit } from './terminal.ts';
 import { openSocketPaths } from './unixsockets.ts';
@@ -209,11 +210,14 @@ function holdFolder(path: string): number {
 
 function planOf(request: LaunchRequest, started: Started, canaries: Canaries): Plan {
   const terminal = ownTerminal();
+  const { inside, written, admitted } = started.mounts;
+  const letIn = admitted.map(bytesToText);
+  const covered = specialFiles(written).filter((path) => !letIn.includes(path));
   return {
     command: request.command.map(bytesToText),
     environment: Object.entries(started.environment).map(([name, value]) => bytesToText(`${name}=${value}`)),
     cwd: bytesToText(started.mounts.workspace.path),
-    mounts: started.mounts.inside,
+    mounts: [...inside, ...covered.map((target) => ({ kind: 'hide', target }) as const)],
     writable: ['/dev', '/proc', ...started.mounts.writable.map(bytesToText)],
     terminal: terminal !== null && isForeground(terminal.fd) ? terminal.fd : null,
     ignoredSignals: ignoredSignals(),

@@ -52,6 +52,8 @@ export interface MountPlan {
   workspace: Workspace;
   /** Real paths of the folders that are changed for real. */
   written: string[];
+  /** Sockets that were let in, by their real paths. */
+  admitted: string[];
   /** Real paths of all folders that the command can write in, for real or not. */
   writable: string[];
   /** `$XDG_RUNTIME_DIR` inside. */
@@ -140,6 +142,7 @@ export function planMounts(request: MountRequest): MountPlan {
     ],
     workspace,
     written,
+    admitted,
     writable: [...folders.map(({ path }) => path), ...written, ...(home === null ? [] : [home])],
     runtimeFolder: `/run/user/${request.uid}`,
     notices: workspace.notice === null ? [] : [workspace.notice],
