@@ -1,6 +1,6 @@
 import { Database } from 'bun:sqlite';
 import { expect, test } from 'bun:test';
-import { closeSync, openSync, statSync, unlinkSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, statSync, unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Failure } from '../base/failure.ts';
 import { lockFile } from '../os/lock.ts';
@@ -32,6 +32,7 @@ test('a decision is in the store when its promise resolves', async () => {
 
 test('the store, its log and its key are for their owner alone', async () => {
   const store = newStore();
+  mkdirSync(dirname(store), { mode: 0o755 });
   const recorder = await openRecorder({ store });
   await recorder.decide(allowed());
   expect(statSync(dirname(store)).mode & 0o777).toBe(0o700);

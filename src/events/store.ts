@@ -44,9 +44,11 @@ const SCHEMA = `
   PRAGMA user_version = ${VERSION};
 `;
 
-/** Makes the folder that holds the store, its lock and its key. */
+/** Makes the folder that holds the store, its lock and its key, for its owner alone. */
 export function makeFolder(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const folder = dirname(path);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if ((statSync(folder).mode & 0o077) !== 0) chmodSync(folder, 0o700);
 }
 
 /** Opens the store for writing, creating file and tables as needed. Throws what SQLite or the system throws. */
