@@ -5,6 +5,7 @@
  */
 import { networkInterfaces } from 'node:os';
 import { systemClock } from './base/clock.ts';
+import type { Failure } from './base/failure.ts';
 import type { Paths } from './base/paths.ts';
 import { isKilled } from './config/killswitch.ts';
 import { type LoadedPolicy, loadPolicy } from './config/load.ts';
@@ -38,7 +39,9 @@ export interface FenceRequest {
 /** What the person is told while the fence stands. */
 export interface Telling {
   notice(text: string): void;
-  /** What must be told also to those who want to be told nothing. */
+  /** What went wrong while the fence stands; told also to those who want to be told nothing. */
+  failure(failure: Failure): void;
+  /** That the fence refuses less than it should. */
   alarm(text: string): void;
   refusal(refusal: Refusal): void;
 }
@@ -66,88 +69,91 @@ export async function serveFence(
 ): Promise<Outcome> {
   const { agent, session, paths } = request;
   const clock = systemClock;
-  const closers: Array<() => unknown> = [];
-  const onClose = (close: () => unknown) => closers.push(close);
-  onClose(() =>
-    launching.then(
-      (sandbox) => sandbox.stop(),
-      () => undefined,
-    ),
-  );
-  try {
-    const source = request.policyFile === null ? { paths } : { paths, policyFile: request.policyFile };
-    let loaded = await loadPolicy(source);
-    let resolver = resolverOf(loaded);
-    const tally: Tally = { requests: 0, blocked: 0, hosts: new Set() };
-    const recorder = counted(await openRecorder({ store: paths.store }), tally);
-    onClose(() => recorder.close());
-    const notice = (topic: NoticeEvent['topic'], text: string) =>
-      recorder.note({ kind: 'notice', time: clock.now(), agent, session, topic, text });
-
-    const gateway = createGateway({
-      policy: () => loaded.policy,
-      clock,
-      recorder,
-      resolver: () => resolver,
-      killed: () => isKilled(paths.kill),
-      selfAddresses: ownAddresses(),
-      onRefusal: telling.refusal,
-    });
-    onClose(() => gateway.close());
-
-    const watch = watchPolicy(
-      source,
-      (next) => {
-        loaded = next;
-        resolver = resolverOf(next);
-        gateway.rejudge();
-        notice('policy-loaded', describe(next));
-      },
-      (failure) => {
-        notice('policy-rejected', failure.message);
-        telling.alarm(`the policy is broken; the one before it stays in force\n${failure.message}`);
-      },
+  // Closed in the opposite order, however this ends.
+  await using closers = new AsyncDisposableStack();
+  closers.defer(() => whenThere(launching, (sandbox) => sandbox.stop()));
+  // Its thread starts while this one reads the policy.
+  const opening = openRecorder({ store: paths.store, onFailure: telling.failure });
+  closers.defer(() => whenThere(opening, (recorder) => recorder.close()));
+  const notice = (topic: NoticeEvent['topic'], text: string) =>
+    whenThere(opening, (recorder) =>
+      recorder.note({ kind: 'notice', time: clock.now(), agent, session, topic, text }),
     );
-    onClose(() => watch.close());
 
-    const sandbox = await launching;
-    const names = createSyntheticAddresses({ clock });
-    const questions = createQuestionLog({ clock, agent, session, note: recorder.note });
-    const stub = createStub({
-      synthetic: names,
-      onQuestion: questions.asked,
-      onExhausted: questions.exhausted,
-    });
-    const stubServer = await serveStub(stub, sandbox.listeners);
-    onClose(() => {
-      stubServer.close();
-      questions.close();
-    });
-    gateway.serveTransparent({ fd: sandbox.listeners.tcp, agent, session, ...names });
-    const rejudging = setInterval(() => gateway.rejudge(), REJUDGE_MILLISECONDS);
-    const { refusalLog } = sandbox;
-    const collectPackets = () => {
-      if (refusalLog === null) return;
-      for (const packet of readRefusals(refusalLog)) gateway.refusePacket(session, packetOf(packet, agent));
-    };
-    const collecting = setInterval(collectPackets, PACKET_MILLISECONDS);
-    onClose(() => {
-      clearInterval(rejudging);
-      clearInterval(collecting);
-    });
+  const source = request.policyFile === null ? { paths } : { paths, policyFile: request.policyFile };
+  let onReplaced = () => {};
+  // First watched, then read: no change falls between the two.
+  const watch = watchPolicy(
+    source,
+    (next) => {
+      loaded = next;
+      resolver = resolverOf(next);
+      onReplaced();
+      notice('policy-loaded', describe(next));
+    },
+    (failure) => {
+      notice('policy-rejected', failure.message);
+      telling.failure(failure);
+    },
+  );
+  closers.defer(() => watch.close());
+  let loaded = loadPolicy(source);
+  let resolver = resolverOf(loaded);
 
-    await sandbox.verify();
-    for (const text of sandbox.notices) telling.notice(text);
-    if (modeOf(loaded.policy) === 'observe') telling.alarm('NOT ENFORCED: the policy only observes');
-    notice('gateway-started', describe(loaded));
-    sandbox.go();
-    const code = await sandbox.exited;
-    collectPackets();
-    notice('gateway-stopped', `exit code ${code}`);
-    return { code, tally, changedTools: sandbox.changedTools() };
-  } finally {
-    for (const close of closers.reverse()) await close();
-  }
+  const tally: Tally = { requests: 0, blocked: 0, hosts: new Set() };
+  const recorder = counted(await opening, tally);
+  const gateway = createGateway({
+    policy: () => loaded.policy,
+    clock,
+    recorder,
+    resolver: () => resolver,
+    killed: () => isKilled(paths.kill),
+    selfAddresses: ownAddresses(),
+    onRefusal: telling.refusal,
+  });
+  closers.defer(() => gateway.close());
+  onReplaced = gateway.rejudge;
+
+  const sandbox = await launching;
+  const names = createSyntheticAddresses({ clock });
+  const questions = createQuestionLog({ clock, agent, session, note: recorder.note });
+  const stub = createStub({
+    synthetic: names,
+    onQuestion: questions.asked,
+    onExhausted: questions.exhausted,
+  });
+  const stubServer = await serveStub(stub, sandbox.listeners);
+  closers.defer(() => {
+    stubServer.close();
+    questions.close();
+  });
+  gateway.serveTransparent({ fd: sandbox.listeners.tcp, agent, session, ...names });
+  const rejudging = setInterval(() => gateway.rejudge(), REJUDGE_MILLISECONDS);
+  const { refusalLog } = sandbox;
+  const collectPackets = () => {
+    if (refusalLog === null) return;
+    for (const packet of readRefusals(refusalLog)) gateway.refusePacket(session, packetOf(packet, agent));
+  };
+  const collecting = setInterval(collectPackets, PACKET_MILLISECONDS);
+  closers.defer(() => {
+    clearInterval(rejudging);
+    clearInterval(collecting);
+  });
+
+  await sandbox.verify();
+  for (const text of sandbox.notices) telling.notice(text);
+  if (modeOf(loaded.policy) === 'observe') telling.alarm('NOT ENFORCED: the policy only observes');
+  notice('gateway-started', describe(loaded));
+  sandbox.go();
+  const code = await sandbox.exited;
+  collectPackets();
+  notice('gateway-stopped', `exit code ${code}`);
+  return { code, tally, changedTools: sandbox.changedTools() };
+}
+
+/** Nothing to be done where there never was one: whoever waits for it has heard why. */
+function whenThere<T>(coming: Promise<T>, act: (there: T) => void | Promise<void>): Promise<void> {
+  return coming.then(act, () => undefined);
 }
 
 function resolverOf({ policy }: LoadedPolicy) {

@@ -59,6 +59,12 @@ async function fence(words: RunArguments): Promise<number> {
         if (!quiet) teller.say(text);
       },
       alarm: teller.say,
+      failure: ({ code, message, fix }) => {
+        const kept = code.startsWith('policy')
+          ? 'the policy is broken, and the one before it stays in force: '
+          : '';
+        teller.say([kept + message, ...(fix === undefined ? [] : [fix])].join('\n  '));
+      },
       refusal: (refusal) => {
         if (!quiet) teller.refusal(refusal);
       },
