@@ -7,11 +7,13 @@ import type { HeadLimits } from '../wire/http/fields.ts';
 import type { Judge } from './gates.ts';
 import { Gathered } from './gathered.ts';
 import { HttpGate } from './httpgate.ts';
-import { protocolOf } from './protocol.ts';
+import { isRecordStart, protocolOf } from './protocol.ts';
 import { TlsGate } from './tlsgate.ts';
 
 class AnyProtocolGate implements Gate {
   #held = new Gathered();
+  /** How much of `#held` has gone out already. */
+  #passed = 0;
 
   constructor(
     private readonly relay: Relay,
@@ -23,29 +25,43 @@ class AnyProtocolGate implements Gate {
     this.#held.push(bytes);
     const protocol = protocolOf(this.#held.bytes, this.limits.bytes);
     if (protocol === null) {
-      this.judge.unfinished(true);
+      this.#undecided(bytes);
       return;
     }
     this.judge.unfinished(false);
     const first = this.#held.takeAll();
     if (protocol === 'other') {
       this.relay.gate = null;
-      this.relay.pass(first);
+      this.relay.pass(first.subarray(this.#passed));
       return;
     }
+    const options = { limits: this.limits, webSocket: true, passed: this.#passed };
     const gate =
       protocol === 'tls'
         ? new TlsGate(this.relay, this.judge)
-        : new HttpGate(this.relay, this.judge, { limits: this.limits, webSocket: true });
+        : new HttpGate(this.relay, this.judge, options);
     this.relay.gate = gate;
     gate.push(first);
+  }
+
+  /**
+   * Text without an end of line may be the beginning of a request, or all that a client says before it waits for
+   * an answer. It goes out: no server acts on part of a request line, and the rest is held until it is judged.
+   */
+  #undecided(bytes: Uint8Array): void {
+    if (isRecordStart(this.#held.bytes[0]!)) {
+      this.judge.unfinished(true);
+      return;
+    }
+    this.#passed += bytes.length;
+    this.relay.pass(bytes);
   }
 
   /** Too short to be HTTP or TLS, so it is neither. */
   end(): void {
     this.judge.unfinished(false);
     this.relay.gate = null;
-    if (this.#held.length > 0) this.relay.pass(this.#held.takeAll());
+    if (this.#held.length > this.#passed) this.relay.pass(this.#held.takeAll().subarray(this.#passed));
     this.relay.passEnd();
   }
 }
@@ -53,6 +69,6 @@ class AnyProtocolGate implements Gate {
 /** What looks at the client's bytes on this port. */
 export function gateFor(port: number, relay: Relay, judge: Judge, limits: HeadLimits): Gate {
   if (port === 443) return new TlsGate(relay, judge);
-  if (port === 80) return new HttpGate(relay, judge, { limits, webSocket: false });
+  if (port === 80) return new HttpGate(relay, judge, { limits, webSocket: false, passed: 0 });
   return new AnyProtocolGate(relay, judge, limits);
 }

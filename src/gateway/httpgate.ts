@@ -15,6 +15,8 @@ interface HttpOptions {
   limits: HeadLimits;
   /** Port 80 never changes to another protocol; elsewhere a WebSocket may. */
   webSocket: boolean;
+  /** How much of the first head has gone out already, as text that could have been anything. */
+  passed: number;
 }
 
 /** judging: a head waits for its verdict. switching: a WebSocket waits for the origin's answer. */
@@ -100,10 +102,11 @@ export class HttpGate implements Gate {
 
   #decided(problem: Problem | null, end: number): boolean {
     if (problem !== null) return this.#refuse(problem);
+    const gone = this.passed === 0 ? this.options.passed : 0;
     this.passed++;
     const head = this.head!;
     this.#body = createBodyReader(head.body);
-    this.relay.pass(this.#held.take(end));
+    this.relay.pass(this.#held.take(end).subarray(gone));
     this.#step = head.body.kind === 'none' ? this.#after(head) : 'body';
     return true;
   }

@@ -11,6 +11,9 @@ const METHOD_MAX = 128;
 /** ChangeCipherSpec, Alert, Handshake, ApplicationData, Heartbeat: whatever a lenient server might let come first. */
 const isTlsRecord = (type: number) => type >= 20 && type <= 24;
 
+/** Whether a connection that begins with this octet can be TLS only, or no text at all. */
+export const isRecordStart = (first: number) => isTlsRecord(first) || first >= 0x80;
+
 /**
  * Null while it could still be TLS or HTTP. Wide on purpose: what some server might take for HTTP or TLS is
  * called so here, and the strict parser then refuses what it does not like. HTTP/2 with prior knowledge is

@@ -229,11 +229,19 @@ describe('after the first ClientHello', () => {
   });
 
   test('nothing goes out before the origin has answered: early data waits, a second hello is judged', async () => {
-    for (const retry of [false, true]) {
+    for (const [retry, cut] of [
+      [false, 0],
+      [false, first.length],
+      [true, 0],
+      [true, first.length],
+    ] as const) {
       const { server, fence } = fenceFor(allow('good.test', '443'));
       const client = await fence.client('good.test', 443);
-      client.send(bytes([...first], CCS, early, record(hello('evil.test'))));
+      const all = bytes([...first], CCS, early, record(hello('evil.test')));
+      client.send(all.subarray(0, cut));
       const end = await server.nth(0);
+      await end.until(() => end.text.length >= cut);
+      client.send(all.subarray(cut));
       await end.until(() => end.text.length >= first.length);
       await Bun.sleep(20); // nothing to wait for: nothing may come
       expect(end.text).toBe(latin1(first));

@@ -61,7 +61,7 @@ export async function openOrigins(certificates: Certificates, folder: string): P
   const hosts: string[] = [];
   const tls = { cert: readFileSync(certificates.certificate), key: readFileSync(certificates.key) };
   const listener = answer(folder, hosts);
-  const servers = [ORIGIN, ORIGIN6].flatMap((address) => [
+  const servers = [ORIGIN, '::1'].flatMap((address) => [
     { server: createSecureServer({ ...tls, allowHTTP1: true }, listener as never), port: 443, address },
     { server: createServer(listener), port: 80, address },
   ]);
