@@ -18,7 +18,6 @@ export interface Ingredients {
   /** The person's own terminal, such as `/dev/pts/3`, or null. */
   terminal: string | null;
   filter: Inherited;
-  program: readonly string[];
 }
 
 const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'];
@@ -47,8 +46,6 @@ export function bubblewrapArguments(parts: Ingredients): string[] {
     ...layer(mounts),
     ...['--remount-ro', '/dev', '--chdir', '/', '--seccomp', `${parts.filter}`],
     ...NEEDED_CAPABILITIES.flatMap((capability) => ['--cap-add', capability]),
-    '--',
-    ...parts.program,
   ];
 }
 

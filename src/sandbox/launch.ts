@@ -152,7 +152,7 @@ function start(request: LaunchRequest): Started {
       return FIRST_INHERITED + inherited.push(fd) - 1;
     };
     const isPrivate = (path: string) => mounts.private.some((folder) => isWithin(path, folder.path));
-    const argv = bubblewrapArguments({
+    const words = bubblewrapArguments({
       mounts,
       filter: inherit(memoryFile('filter', filterProgram('setup'))),
       files: fenceFiles(isPrivate).map((file) => ({
@@ -161,9 +161,10 @@ function start(request: LaunchRequest): Started {
       })),
       pinned: new Map(mounts.written.map((path) => [path, inherit(holdFolder(path))])),
       terminal: ownTerminal()?.path ?? null,
-      program: program.argv,
     });
-    const child = Bun.spawn([bwrap, ...argv], {
+    // Not as its arguments: those can be read inside, and they name our folders.
+    const list = inherit(memoryFile('arguments', Buffer.from(words.map((word) => `${word}\0`).join(''))));
+    const child = Bun.spawn([bwrap, '--args', `${list}`, '--', ...program.argv], {
       stdio: [...stdio.child, ...inherited],
       env: BARE_ENVIRONMENT,
       cwd: '/',

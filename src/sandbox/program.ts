@@ -1,5 +1,5 @@
 /** Programs that the fence is built from: our own, again, and a few of the system's, never found by PATH. */
-import { lstatSync, realpathSync } from 'node:fs';
+import { lstatSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
 const SYSTEM_FOLDERS = ['/usr/bin', '/bin', '/usr/local/bin', '/run/current-system/sw/bin'];
@@ -21,10 +21,18 @@ export function systemProgram(name: string, folders: readonly string[] = SYSTEM_
   return null;
 }
 
+/** What a container shows of a root that is not its own. */
+const NOBODY = 65_534;
+
 function isRootsAlone(path: string): boolean {
   const { uid, mode } = lstatSync(path);
-  if (uid !== 0 || (mode & OTHERS_MAY_WRITE) !== 0) return false;
+  if (!(uid === 0 || (uid === NOBODY && !hasRoot())) || (mode & OTHERS_MAY_WRITE) !== 0) return false;
   return path === '/' || isRootsAlone(dirname(path));
+}
+
+/** Whether root of the machine has a number in our user namespace. */
+function hasRoot(): boolean {
+  return /^\s*0\s/m.test(readFileSync('/proc/self/uid_map', 'latin1'));
 }
 
 export interface OwnProgram {

@@ -78,7 +78,7 @@ export function writtenFolder(path: string, around: Surroundings): string {
   const hidden = around.hidden.find((place) => isWithin(real, place.path));
   if (hidden !== undefined) return refuse(`it lies in ${hidden.name}`);
   const reason = whyNotWritten(real, around);
-  return reason === null ? real : refuse(`it ${reason}`);
+  return reason === null ? real : refuse(`it ${reason}`, 'Name a folder below, or another one.');
 }
 
 function whyNotWritten(path: string, around: Surroundings): string | null {
