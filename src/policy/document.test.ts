@@ -70,6 +70,18 @@ limits: { connections_per_agent: 1024, idle: 15m, header_bytes: 32768 }
     });
   });
 
+  test('may force what is broad, and deny it without', () => {
+    const { rules } = documentOf(
+      'allow: [{host: "*.com", force: true}, {host: "*", force: true}]\ndeny: ["*.xyz", "*"]',
+    );
+    expect(rules.map(({ host, force }) => [host, force])).toEqual([
+      ['*.com', true],
+      ['*', true],
+      ['*.xyz', false],
+      ['*', false],
+    ]);
+  });
+
   test('may be JSON, or have Windows line breaks', () => {
     expect(documentOf('{"version": 1, "allow": ["example.com"]}').rules[0]!.host).toBe('example.com');
     expect(documentOf('version: 1\r\nallow:\r\n  - example.com\r\n').rules[0]!.source).toMatchObject({
@@ -114,6 +126,10 @@ const BROKEN: ReadonlyArray<[title: string, text: string, problem: string]> = [
   ['a sexagesimal as a host', 'allow: [22:22]', "'22:22' is not text"],
   ['null as a host', 'allow: [~]', "'~' is not text"],
   ['a list as a host', 'allow: [[::1]]', 'a host is plain text'],
+  ['every host', 'allow: ["*"]', 'force: true'],
+  ['a public suffix', 'allow: [{host: "*.com"}]', 'com is a public suffix'],
+  ['a shared suffix in a section', 'agents: {bot: {allow: ["*.github.io"]}}', 'github.io is a public suffix'],
+  ['force in a denial', 'deny: [{host: "*", force: true}]', "unknown key 'force'"],
   ['an unknown group', 'allow: ["@nosuchgroup"]', 'there are no groups'],
   ['a rule without a host', 'allow: [{ports: [1]}]', 'a rule without a host'],
   ['an unknown key in a rule', 'allow: [{host: a.com, prots: [1]}]', "unknown key 'prots'"],
