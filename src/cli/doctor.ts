@@ -11,7 +11,7 @@ import { verifyStore } from '../events/verify.ts';
 import { ruleText } from '../policy/decide.ts';
 import { lint } from '../policy/lint.ts';
 import { modeOf, ruleCount } from '../policy/policy.ts';
-import { probeKernel } from '../sandbox/probe.ts';
+import { type Finding, probeKernel } from '../sandbox/probe.ts';
 import {
   dim,
   green,
@@ -25,13 +25,6 @@ import {
   size,
   yellow,
 } from './output.ts';
-
-interface Finding {
-  name: string;
-  state: 'ok' | 'warning' | 'broken';
-  text: string;
-  fix: string | null;
-}
 
 const ok = (name: string, text: string): Finding => ({ name, state: 'ok', text, fix: null });
 const warning = (name: string, text: string, fix: string | null): Finding => ({

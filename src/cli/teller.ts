@@ -90,7 +90,7 @@ export function createTeller(options: Options): Teller {
       timer = null;
       if (counted > 0 && !options.json) {
         const were = counted === 1 ? 'refusal was' : 'refusals were';
-        line(`clawctl: ${counted} more ${were} like those above or beyond the first ${MOST_LINES}`);
+        line(`clawctl: ${counted} more ${were} not told one by one; see: clawctl egress blocked`);
       }
       for (const text of last) line(text);
       const emptied = new Promise<void>((resolve) => {
