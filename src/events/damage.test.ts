@@ -19,7 +19,7 @@ import { openQueries } from './queries.ts';
 import { openRecorder } from './recorder.ts';
 import { verifyStore } from './verify.ts';
 
-const program = `${import.meta.dir}/recorder.fixture.ts`;
+const program = import.meta.resolve('./recorder.fixture.ts').replace('file://', '');
 
 async function filled(rows: number): Promise<string> {
   const store = newStore();

@@ -59,14 +59,13 @@ async function fullDisk() {
 async function readOnlyDisk() {
   const disk = dirname(dirname(store));
   await (await openRecorder({ store })).close();
-  spawnSync('mount', ['--bind', disk, disk]);
-  spawnSync('mount', ['-o', 'remount,bind,ro', disk]);
+  shell('mount --bind "$0" "$0" && mount -o remount,bind,ro "$0"', disk);
   const refused = await openRecorder({ store }).then(
     () => 'opened',
     (failure: Failure) => failure.message,
   );
   const readable = openQueries(store).lastSequence() === 0;
-  spawnSync('umount', ['-l', disk]);
+  shell('umount -l "$0"', disk);
   const recorder = await openRecorder({ store });
   return { refused, readable, resumed: await recorder.decide(allowed()) };
 }
@@ -77,6 +76,10 @@ function fill(file: string): void {
   } catch {
     // full
   }
+}
+
+function shell(script: string, argument: string): void {
+  spawnSync('sh', ['-c', script, argument]);
 }
 
 function print(value: unknown): void {
