@@ -20,7 +20,7 @@ const LEVELS: ReadonlyArray<readonly string[]> = [
   ['main.ts'],
 ];
 const PURE = new Set(['names', 'wire', 'policy']);
-const LIBRARIES_OF_PURE = new Set(['yaml', 'zod', 'tldts', 'fastest-levenshtein']);
+const LIBRARIES_OF_PURE = new Set(['yaml', 'tldts', 'fastest-levenshtein']);
 const IMPURE_GLOBALS =
   /\b(Date\.now|new Date\(\)|performance\.now|Math\.random|process\.|Bun\.|fetch\(|setTimeout|setInterval)/;
 const STATIC_IMPORT = /^(?:import|export)\s(?:[^;'"=()]*\sfrom\s+)?'([^']+)'/gm;
