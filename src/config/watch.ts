@@ -22,7 +22,8 @@ const EMBEDDED = '/$bunfs/root/';
 
 /**
  * Calls `onChange` with every policy that replaces the one that stood when this was called, and `onBroken` where
- * the files changed to something that is no policy, or went away; both within 300 ms for ordinary sizes.
+ * the files changed to something that is no policy, or went away; both within 300 ms for ordinary sizes. Called
+ * before the policy is loaded, it misses no change in between.
  */
 export function watchPolicy(
   source: PolicySource,

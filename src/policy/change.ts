@@ -12,7 +12,7 @@ export interface Change {
   command: string | null;
   /** Where to edit; null where a command does it, or nothing. `line` is 0 for the file as a whole. */
   edit: { file: string; line: number } | null;
-  /** The same as a sentence. */
+  /** The same for a person to read. */
   text: string;
 }
 
@@ -118,7 +118,7 @@ function edited(policy: Policy, what: string): Change {
 
 function typed(words: readonly string[]): Change {
   const command = words.map(shellWord).join(' ');
-  return { command, edit: null, text: `Type: ${command}` };
+  return { command, edit: null, text: command };
 }
 
 function told(text: string): Change {
