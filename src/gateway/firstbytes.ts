@@ -10,6 +10,8 @@ import { HttpGate } from './httpgate.ts';
 import { isRecordStart, protocolOf } from './protocol.ts';
 import { TlsGate } from './tlsgate.ts';
 
+const CR = 13;
+
 class AnyProtocolGate implements Gate {
   #held = new Gathered();
   /** How much of `#held` has gone out already. */
@@ -23,9 +25,9 @@ class AnyProtocolGate implements Gate {
 
   push(bytes: Uint8Array): void {
     this.#held.push(bytes);
-    const protocol = protocolOf(this.#held.bytes, this.limits.bytes);
+    const protocol = protocolOf(this.#held.bytes);
     if (protocol === null) {
-      this.#undecided(bytes);
+      this.#undecided();
       return;
     }
     this.judge.unfinished(false);
@@ -47,14 +49,16 @@ class AnyProtocolGate implements Gate {
   /**
    * Text without an end of line may be the beginning of a request, or all that a client says before it waits for
    * an answer. It goes out: no server acts on part of a request line, and the rest is held until it is judged.
+   * What follows a CR is held too, since some servers take a bare one for the end of a line.
    */
-  #undecided(bytes: Uint8Array): void {
-    if (isRecordStart(this.#held.bytes[0]!)) {
-      this.judge.unfinished(true);
-      return;
-    }
-    this.#passed += bytes.length;
-    this.relay.pass(bytes);
+  #undecided(): void {
+    const { bytes } = this.#held;
+    const end = isRecordStart(bytes[0]!) ? 0 : bytes.indexOf(CR);
+    if (end !== -1) this.judge.unfinished(true);
+    const until = end === -1 ? bytes.length : end;
+    if (until <= this.#passed) return;
+    this.relay.pass(bytes.slice(this.#passed, until));
+    this.#passed = until;
   }
 
   /** Too short to be HTTP or TLS, so it is neither. */

@@ -155,7 +155,7 @@ export class HttpGate implements Gate {
 
   /** Says what malformed bytes were. The whole first line decides, so that it does not depend on how it was split. */
   #name(): void {
-    const protocol = protocolOf(this.#held.bytes, this.options.limits.bytes);
+    const protocol = protocolOf(this.#held.bytes);
     if (protocol === null && this.passed === 0 && !this.#ended) {
       this.judge.unfinished(true);
       return;

@@ -33,7 +33,11 @@ describe('time limits', () => {
 
   test('on an explicit port a word without an end of line goes out, but no more of a request than its line', async () => {
     const server = origin();
-    const fence = gateway({ policy: allow('good.test', '8080'), originPort: server.port });
+    const fence = gateway({
+      policy: allow('good.test', '8080'),
+      originPort: server.port,
+      options: { times: { farewell: 100, firstBytes: 500 } },
+    });
     const word = await fence.client('good.test', 8080);
     word.send('abc');
     await (await server.nth(0)).untilText('abc');
@@ -44,12 +48,19 @@ describe('time limits', () => {
     sly.send('\r\nHost: evil.test\r\n\r\n');
     await sly.untilClosed();
     expect(fence.recorder.lines).toContain('refusal good.test:8080 host-mismatch');
-    expect(taken.text()).toBe('GET / HTTP/1.1');
+    expect(taken.text).toBe('GET / HTTP/1.1');
+    // A server that takes a bare CR for the end of a line does not get to see a second one.
+    const bare = await fence.client('good.test', 8080);
+    bare.send('GET / HTTP/1.1');
+    await (await server.nth(2)).untilText('GET / HTTP/1.1');
+    bare.send('\rHost: evil.test\r\r');
+    await bare.untilClosed();
+    expect((await server.nth(2)).text).toBe('GET / HTTP/1.1');
     const honest = await fence.client('good.test', 8080);
     honest.send('GET / HTTP/1.1');
-    await (await server.nth(2)).untilText('GET / HTTP/1.1');
+    await (await server.nth(3)).untilText('GET / HTTP/1.1');
     honest.send('\r\nHost: good.test:8080\r\n\r\n');
-    await (await server.nth(2)).untilText('GET / HTTP/1.1\r\nHost: good.test:8080\r\n\r\n');
+    await (await server.nth(3)).untilText('GET / HTTP/1.1\r\nHost: good.test:8080\r\n\r\n');
   });
 
   test('a refused client that does not go is made to', async () => {
