@@ -36,15 +36,6 @@ export async function probeKernel(): Promise<Finding[]> {
   findings.push(finding('namespaces', 'ok', 'user, network, process and IPC namespaces can be made'));
   findings.push(ofLandlock(landlockAbi()));
   findings.push(...(await ofFence()));
-  if (process.getuid!() === 0)
-    findings.push(
-      finding(
-        'user',
-        'warning',
-        'you are root: files and processes are less well isolated',
-        'Run agents as an ordinary user.',
-      ),
-    );
   return findings;
 }
 

@@ -1,0 +1,70 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { changedTools, snapshotTools } from './changed.ts';
+
+let root: string;
+const write = (name: string, text = 'x') => {
+  mkdirSync(dirname(join(root, name)), { recursive: true });
+  writeFileSync(join(root, name), text);
+};
+const changedBy = (change: () => void) => {
+  const before = snapshotTools([root]);
+  change();
+  return changedTools(before, snapshotTools([root]), [root]);
+};
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'clawctl-test-'));
+});
+afterEach(() => rmSync(root, { recursive: true }));
+
+test.each([
+  ...[
+    '.git/config',
+    '.git/hooks/pre-commit',
+    '.envrc',
+    '.env',
+    'package.json',
+    'bunfig.toml',
+    '.vscode/tasks.json',
+  ],
+  ...[
+    '.github/workflows/build.yml',
+    'packages/one/package.json',
+    '.husky/pre-push',
+    'Makefile',
+    '.claude/settings.json',
+  ],
+])('%s is told when it was made', (name) => {
+  expect(changedBy(() => write(name))).toEqual([name]);
+});
+
+test.each(['src/main.c', 'README.md', '.git/objects/ab/cd', '.git/index', 'node_modules/x/package.json'])(
+  '%s is not',
+  (name) => {
+    expect(changedBy(() => write(name))).toEqual([]);
+  },
+);
+
+test('a change is seen although size and times stay', () => {
+  write('package.json', 'one');
+  utimesSync(join(root, 'package.json'), 1, 1);
+  const change = () => {
+    write('package.json', 'two');
+    utimesSync(join(root, 'package.json'), 1, 1);
+  };
+  expect(changedBy(change)).toEqual(['package.json']);
+  write('Makefile', 'x'.repeat(100_000));
+  expect(changedBy(() => write('Makefile', 'y'.repeat(100_000)))).toEqual(['Makefile']);
+});
+
+test('so is a mode, a removal and a link in its place, and the same content written again is none', () => {
+  write('.git/hooks/pre-commit');
+  expect(changedBy(() => write('.git/hooks/pre-commit'))).toEqual([]);
+  expect(changedBy(() => chmodSync(join(root, '.git/hooks/pre-commit'), 0o755))).toEqual([
+    '.git/hooks/pre-commit',
+  ]);
+  expect(changedBy(() => rmSync(join(root, '.git/hooks/pre-commit')))).toEqual(['.git/hooks/pre-commit']);
+  expect(changedBy(() => symlinkSync('/dev/zero', join(root, '.env')))).toEqual(['.env']);
+});
