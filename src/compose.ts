@@ -50,6 +50,8 @@ export interface Telling {
 export interface Tally {
   requests: number;
   blocked: number;
+  /** Allowed, and nobody could be reached. */
+  failed: number;
   hosts: Set<string>;
 }
 
@@ -100,7 +102,7 @@ export async function serveFence(
   let loaded = loadPolicy(source);
   let resolver = resolverOf(loaded);
 
-  const tally: Tally = { requests: 0, blocked: 0, hosts: new Set() };
+  const tally: Tally = { requests: 0, blocked: 0, failed: 0, hosts: new Set() };
   const recorder = counted(await opening, tally);
   const gateway = createGateway({
     policy: () => loaded.policy,
@@ -179,6 +181,7 @@ function counted(recorder: Recorder, tally: Tally): Recorder {
     },
     note(event) {
       if (event.kind === 'refusal') tally.blocked++;
+      if (event.kind === 'close' && event.outcome === 'failed') tally.failed++;
       recorder.note(event);
     },
     get writable() {

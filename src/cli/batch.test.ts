@@ -60,7 +60,7 @@ describe('a batch', () => {
     ['{"host":"a.test","agent":{}}', 'agent'],
   ])('denies %p', async (line, reason) => {
     const [answer, ...rest] = await answers(`${line}\n`);
-    expect(answer).toMatchObject({ verdict: 'deny', reason, rule: null });
+    expect(answer).toMatchObject({ verdict: 'deny', reason, rule: null, would_deny: false });
     expect(rest).toEqual([]);
   });
 

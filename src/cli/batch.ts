@@ -5,7 +5,7 @@
 import { hostText, parseHost } from '../names/host.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { Reason } from '../policy/reason.ts';
-import { type Judgement, judge, judgementItem, type situation } from './judging.ts';
+import { judge, judgementItem, type situation } from './judging.ts';
 import { jsonText } from './output.ts';
 import { DEFAULT_PORT } from './target.ts';
 
@@ -72,7 +72,7 @@ function answer(line: string | null, { policy, at, agent }: Batch): object {
   return judgementItem(target, judge(policy, target, at()));
 }
 
-const denied = (reason: Reason): Judgement => ({ verdict: 'deny', reason, rule: null, wouldDeny: false });
+const denied = (reason: Reason) => ({ verdict: 'deny', reason, rule: null, would_deny: false });
 
 function fieldsOf(line: string | null): { host?: unknown; port?: unknown; agent?: unknown } {
   try {

@@ -12,7 +12,9 @@ const many = (value: string, before: string[] = []) => [...before, value];
 
 function add(parent: Command, usage: string, summary: string, examples: readonly string[]): Command {
   const command = parent.command(usage).summary(summary).description(`${summary}.`);
+  const name = parent.name() === 'egress' ? `clawctl egress ${command.name()}` : `clawctl ${command.name()}`;
   return command
+    .showHelpAfterError(`  See: ${name} --help`)
     .addHelpText('after', `\nExamples:\n${examples.map((example) => `  $ ${example}`).join('\n')}`)
     .helpOption('-h, --help', 'show this help');
 }
@@ -29,13 +31,15 @@ export function createProgram(): Command {
     .description('Egress control for AI agents: nothing leaves that no rule allows.')
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show this help')
-    .helpCommand(false)
+    .helpCommand('help [command]', 'show the help of a command')
     .enablePositionalOptions()
     .exitOverride()
     .showSuggestionAfterError()
+    .showHelpAfterError('  See: clawctl --help')
     .configureOutput({
       writeErr: (text) => sayRaw(printableLines(text)),
-      outputError: (text, write) => write(text.replace(/^error: /, 'clawctl: ')),
+      outputError: (text, write) =>
+        write(text.replace(/^error: /, 'clawctl: ').replace(/\n\((Did you mean .*)\)/, '\n  $1')),
     });
 
   const egress = add(program, 'egress', 'Fence an agent, and see and decide what may leave', [
@@ -43,7 +47,7 @@ export function createProgram(): Command {
     'clawctl egress add api.yourcompany.com',
     'clawctl egress blocked --last 24h',
   ]);
-  egress.helpCommand(false).enablePositionalOptions();
+  egress.helpCommand('help [command]', 'show the help of a command').enablePositionalOptions();
 
   add(egress, 'run', 'Run a command inside the fence', [
     'clawctl egress run -- npm view is-number version',
@@ -52,12 +56,7 @@ export function createProgram(): Command {
   ])
     .addOption(agent('name of the agent in rules and records (default: the name of the command)'))
     .addOption(policy())
-    .option(
-      '--write <dir>',
-      'let the command write here, besides the working directory (repeatable)',
-      many,
-      [],
-    )
+    .option('--write <dir>', 'let the command write here, besides the working directory (repeatable)', many)
     .option('--read <path>', 'show a path that is hidden by default, such as ~/.ssh (repeatable)', many)
     .option('--socket <path>', 'let the command use this unix socket (repeatable)', many)
     .option('--force', 'allow --socket for a socket that leads out of the fence (docker, D-Bus, systemd)')
@@ -65,6 +64,7 @@ export function createProgram(): Command {
     .option('--quiet', 'do not report refusals on standard error')
     .option('--json', 'report refusals and the summary on standard error as JSON lines')
     .argument('<command...>', 'the command and its arguments, after --')
+    .usage('[options] -- <command...>')
     .passThroughOptions()
     .addHelpText(
       'after',

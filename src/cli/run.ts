@@ -79,10 +79,10 @@ async function fence(words: RunArguments): Promise<number> {
 }
 
 function summaryLines(agent: string, { tally, changedTools }: Outcome): string[] {
-  const { requests, blocked, hosts } = tally;
+  const { requests, blocked, failed, hosts } = tally;
   const count = (number: number, noun: string) => `${number} ${noun}${number === 1 ? '' : 's'}`;
   const lines = [
-    `clawctl: ${agent} made ${count(requests, 'request')} to ${count(hosts.size, 'host')}, ${blocked} blocked; see: clawctl egress ${blocked > 0 ? 'blocked' : 'stats'} --agent ${agent}`,
+    `clawctl: ${agent} made ${count(requests, 'request')} to ${count(hosts.size, 'host')}, ${blocked} blocked${failed > 0 ? `, ${failed} failed` : ''}; see: clawctl egress ${blocked > 0 ? 'blocked' : 'stats'} --agent ${agent}`,
   ];
   // Whoever works here next may run what they say.
   if (changedTools.length > 0)
@@ -93,10 +93,10 @@ function summaryLines(agent: string, { tally, changedTools }: Outcome): string[]
 }
 
 function summaryJson(agent: string, session: string, { code, tally, changedTools }: Outcome): string {
-  const { requests, blocked, hosts } = tally;
   return jsonText({
-    schema: 'clawctl.egress.run/v1',
-    ...{ agent, session, exit_code: code, requests, blocked, hosts: hosts.size, changed_files: changedTools },
+    ...{ schema: 'clawctl.egress.run/v1', agent, session, exit_code: code },
+    ...{ ...tally, hosts: tally.hosts.size },
+    changed_files: changedTools,
   });
 }
 

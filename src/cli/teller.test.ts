@@ -34,6 +34,15 @@ describe('what run tells', () => {
     ]);
   });
 
+  test('says what could not be reached, which no rule would change', async () => {
+    const { refusal, close, lines } = teller();
+    refusal({ ...refused('a.test'), reason: 'name-not-resolved', detail: 'no such name' });
+    await close([]);
+    expect(lines()).toEqual([
+      'clawctl: could not reach a.test:443 (name-not-resolved): the name could not be resolved (no such name)',
+    ]);
+  });
+
   test('is twenty refusals at most, then a count, whatever is thrown at them', async () => {
     const { refusal, close, lines } = teller();
     for (let i = 0; i < 10_000; i++) refusal(refused(`h${i}.example.com`));

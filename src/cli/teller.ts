@@ -4,7 +4,7 @@
  * (raw mode), which would be garbled.
  */
 import { write } from 'node:fs';
-import type { Refusal } from '../gateway/refusal.ts';
+import { isFailure, type Refusal } from '../gateway/refusal.ts';
 import { printable } from '../names/display.ts';
 import { REASONS } from '../policy/reason.ts';
 import { jsonText, printableLines } from './output.ts';
@@ -105,12 +105,16 @@ export function createTeller(options: Options): Teller {
 function asItem(refusal: Refusal): object {
   const { agent, host, port, reason, detail } = refusal;
   const time = new Date(refusal.time).toISOString();
-  return { schema: 'clawctl.egress.refusal/v1', time, agent, host, port, reason, detail };
+  const kind = isFailure(reason) ? 'failure' : 'refusal';
+  return { schema: `clawctl.egress.${kind}/v1`, time, agent, host, port, reason, detail };
 }
 
 function sentence({ host, port, reason, detail, suggestion }: Refusal): string {
   const place = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
   const more = detail === null ? '' : ` (${detail})`;
+  const why = `${place} (${reason}): ${REASONS[reason]}${more}`;
+  // Allowed, and nothing to be changed in the rules.
+  if (isFailure(reason)) return printable(`could not reach ${why}`);
   const purpose = suggestion.includes(' add ') ? 'to allow it' : 'to see why';
-  return printable(`refused ${place} (${reason}): ${REASONS[reason]}${more}; ${purpose}: ${suggestion}`);
+  return printable(`refused ${why}; ${purpose}: ${suggestion}`);
 }

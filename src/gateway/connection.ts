@@ -227,7 +227,7 @@ export class Connection implements Judge {
     if (this.#target === null) return;
     this.#refusal = refusalOf(around.clock.now(), this.#target, problem);
     session.remember(this.#refusal);
-    if (!isFailure(problem.reason)) around.onRefusal(this.#refusal);
+    around.onRefusal(this.#refusal);
   }
 
   /** In the client's own protocol, once it has spoken. `final`: there is nothing more to wait for. */
