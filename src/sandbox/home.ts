@@ -76,7 +76,20 @@ export function openHomeLayer(options: {
   if (options.fresh) drop(folder);
   for (const name of ['upper', 'work']) mkdirSync(join(folder, name), { recursive: true, mode: 0o700 });
   chmodSync(join(folder, 'upper'), mode);
-  return { layer: { home, mode, folder }, notices: [], release: () => closeSync(lock) };
+  const release = () => {
+    makeRemovable(join(folder, 'work', 'work'));
+    closeSync(lock);
+  };
+  return { layer: { home, mode, folder }, notices: [], release };
+}
+
+/** overlayfs leaves a folder that nobody may enter, over which tools that remove the state stumble. */
+function makeRemovable(path: string): void {
+  try {
+    chmodSync(path, 0o700);
+  } catch {
+    // It was never mounted.
+  }
 }
 
 function usableHome(given: string | undefined): string | null {

@@ -6,7 +6,6 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -22,7 +21,8 @@ const reason = whyNot();
 if (reason !== null) console.warn(`skipped: the inside of a fence cannot be started here: ${reason}`);
 
 const scratch = mkdtempSync('/var/tmp/clawctl-inner-');
-afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+// overlayfs leaves a folder that nobody may enter, which rmSync cannot remove.
+afterAll(() => void Bun.spawnSync(['rm', '-rf', scratch]));
 
 /** A folder of the ordinary user's. */
 function folder(name: string): string {
