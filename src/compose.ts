@@ -167,6 +167,18 @@ function describe({ policy, files, builtIn }: LoadedPolicy): string {
   return `${count} ${count === 1 ? 'rule' : 'rules'} from ${builtIn ? 'the built-in policy' : files.join(', ')}`;
 }
 
+/** A bug costs one connection, which is refused; it is told once. */
+function createBugReport({ alarm }: Telling): (bug: unknown) => void {
+  let isTold = false;
+  return (bug) => {
+    if (isTold) return;
+    isTold = true;
+    alarm(
+      `a bug in this program cost a connection; please report it: ${bug instanceof Error ? bug.stack : bug}`,
+    );
+  };
+}
+
 /** A name counted beyond this many is not worth the memory. */
 const MOST_HOSTS = 10_000;
 
