@@ -100,8 +100,8 @@ describe('add', () => {
   });
 
   test('adds a preset', async () => {
-    expect((await person.type('egress add --preset python')).code).toBe(0);
-    expect(await hostsOf()).toContain('pypi.org');
+    expect((await person.type('egress add --preset openai')).code).toBe(0);
+    expect(await hostsOf()).toContain('api.openai.com');
   });
 
   test('never replaces a file that does not parse', async () => {

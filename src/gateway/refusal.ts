@@ -5,6 +5,7 @@
  */
 import { authority, type Host, hostText } from '../names/host.ts';
 import type { Target } from '../policy/decision.ts';
+import { bracketed } from '../policy/pattern.ts';
 import { REASONS, type Reason } from '../policy/reason.ts';
 import type { Problem } from './gates.ts';
 
@@ -27,9 +28,10 @@ export function refusalOf(time: number, target: Target, { reason, detail }: Prob
   return { time, agent, host: hostText(host), port, reason, detail, suggestion };
 }
 
-/** What a person could type about this target. Hosts come from `parseHost`, so nothing in it needs quoting. */
+/** What a person could type about this target. Of all that `parseHost` lets through, only brackets mean something to a shell. */
 function suggestionFor(host: Host, port: number, reason: Reason, agent: string): string {
-  const name = hostText(host);
+  const quoted = (text: string) => (text.startsWith('[') ? `'${text}'` : text);
+  const name = quoted(bracketed(hostText(host)));
   const ports = port === 80 || port === 443 ? '' : ` --port ${port}`;
   switch (reason) {
     case 'no-rule':
@@ -40,7 +42,7 @@ function suggestionFor(host: Host, port: number, reason: Reason, agent: string):
     case 'agent':
       return `clawctl egress add ${name}${ports} --agent ${agent}`;
     default:
-      return `clawctl egress explain ${authority(host, port)}`;
+      return `clawctl egress explain ${quoted(authority(host, port))}`;
   }
 }
 

@@ -5,7 +5,7 @@ import { lookalikeIndex, lookalikeOf } from './lookalike.ts';
 const index = lookalikeIndex([
   'github.com',
   'api.github.com',
-  'pypi.org',
+  'debian.org',
   '*.example-corp.co.uk',
   'x.ai',
   '203.0.113.7',
@@ -20,7 +20,7 @@ describe('lookalikeOf', () => {
     ['githuv.com', 'keyboard', 'github.com'],
     ['cithub.com', 'bitsquat', 'github.com'],
     ['githubs.com', 'insertion', 'github.com'],
-    ['pyqi.org', 'bitsquat', 'pypi.org'],
+    ['debmian.org', 'insertion', 'debian.org'],
     ['g1thub.com', 'homoglyph', 'github.com'],
     ['qithub.net', 'homoglyph', 'github.com'],
     ['xn--gthub-n2e.com', 'idn', 'github.com'],
@@ -45,7 +45,7 @@ describe('lookalikeOf', () => {
 
   test('passes over what is allowed, belongs to the same owner or resembles nothing', () => {
     const names =
-      'github.com api.github.com gist.github.com www.pypi.org alice.github.io gitlab.com example.com x.com co.uk com localhost';
+      'github.com api.github.com gist.github.com www.debian.org alice.github.io gitlab.com example.com x.com co.uk com localhost';
     for (const name of names.split(' ')) expect([name, lookalikeOf(index, name)]).toEqual([name, null]);
   });
 
