@@ -112,6 +112,7 @@ export async function serveFence(
     killed: () => isKilled(paths.kill),
     selfAddresses: ownAddresses(),
     onRefusal: telling.refusal,
+    onBug: createBugReport(telling),
   });
   closers.defer(() => gateway.close());
   onReplaced = gateway.rejudge;
