@@ -2,27 +2,9 @@ import { expect, test } from 'bun:test';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { closeDescriptor } from './descriptors.ts';
-import {
-  networkNamespaceOf,
-  openDatagram,
-  openListener,
-  originalDestination,
-  resetOnClose,
-} from './sockets.ts';
+import { networkNamespaceOf, openDatagram, openListener, originalDestination } from './sockets.ts';
 
 const fdOf = (socket: Socket) => (socket as unknown as { _handle: { fd: number } })._handle.fd;
-
-test('closing after resetOnClose resets the connection', async () => {
-  const server = createServer((socket) => {
-    resetOnClose(fdOf(socket));
-    socket.destroy();
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
-  const [error] = await once(client, 'error');
-  expect(error.code).toBe('ECONNRESET');
-  server.close();
-});
 
 test('a connection that was not redirected has no other destination than its own', async () => {
   const server = createServer().listen(0, '127.0.0.1');

@@ -13,7 +13,6 @@ const SOL_IP = 0;
 const SOL_SOCKET = 1;
 const SOL_IPV6 = 41;
 const SO_REUSEADDR = 2;
-const SO_LINGER = 13;
 const SO_NETNS_COOKIE = 71;
 const SO_ORIGINAL_DST = 80; // linux/netfilter_ipv4.h; the number is the same for IPv6
 const IPV6_V6ONLY = 26;
@@ -30,11 +29,6 @@ export function originalDestination(fd: number, family: 4 | 6): { address: Uint8
   if (libc.getsockopt(fd, level, SO_ORIGINAL_DST, address, length) !== 0) return null;
   const bytes = family === 4 ? address.subarray(4, 8) : address.subarray(8, 24);
   return { address: new Uint8Array(bytes), port: address.readUInt16BE(2) };
-}
-
-/** From now on closing this connection sends a reset instead of an orderly end (SO_LINGER of zero seconds). */
-export function resetOnClose(fd: number): void {
-  check('setsockopt', libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, new Int32Array([1, 0]), 8), 'SO_LINGER');
 }
 
 /**
