@@ -7,7 +7,15 @@ import { cpus } from 'node:os';
 import { resolve } from 'node:path';
 import { LIMITS } from './limits.ts';
 
-const MODULES = ['start', 'fence', 'relay', 'gateway', 'decide', 'recorder', 'stats'] as const;
+const PARTS: Record<string, () => Promise<{ measure(): Promise<Record<string, number>> }>> = {
+  start: () => import('./start.ts'),
+  fence: () => import('./fence.ts'),
+  relay: () => import('./relay.ts'),
+  gateway: () => import('./gateway.ts'),
+  decide: () => import('./decide.ts'),
+  recorder: () => import('./recorder.ts'),
+  stats: () => import('./stats.ts'),
+};
 const DOCUMENT = resolve(import.meta.dir, '../docs/performance.md');
 const BEGIN = '<!-- figures: written by the bench -->';
 
@@ -50,12 +58,12 @@ async function write(text: string): Promise<void> {
 }
 
 const words = process.argv.slice(2);
-const chosen = MODULES.filter((name) => words.includes(name));
+const chosen = Object.keys(PARTS).filter((name) => words.includes(name));
 const sections: string[] = [];
 let allHold = true;
-for (const name of chosen.length > 0 ? chosen : MODULES) {
+for (const name of chosen.length > 0 ? chosen : Object.keys(PARTS)) {
   console.error(`measuring: ${name}`);
-  const { measure } = (await import(`./${name}.ts`)) as { measure(): Promise<Record<string, number>> };
+  const { measure } = await PARTS[name]!();
   const rows = Object.entries(await measure()).map(([key, value]) => rowOf(key, value));
   allHold &&= rows.every(({ holds }) => holds);
   sections.push(`### ${name}\n\n${table(rows)}`);
