@@ -1,7 +1,7 @@
 /**
  * Completion for bash, zsh and fish. The scripts hold no knowledge: they ask `clawctl __complete` with the
  * words so far, the last of them unfinished, and offer what it prints, one candidate a line. No line at all
- * means that file names are wanted.
+ * means that file names are wanted. The program is asked by the name that was typed, which may be ./clawctl.
  */
 import type { Command } from 'commander';
 import { EXIT, Failure } from '../base/failure.ts';
@@ -11,19 +11,19 @@ import { print } from './output.ts';
 
 const SCRIPTS: Readonly<Record<string, string>> = {
   bash: `_clawctl() {
-  mapfile -t COMPREPLY < <(clawctl __complete "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+  mapfile -t COMPREPLY < <("$1" __complete "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
 }
 complete -o default -F _clawctl clawctl`,
   zsh: `#compdef clawctl
 _clawctl() {
   local -a candidates
-  candidates=("\${(@f)$(clawctl __complete "\${(@)words[2,CURRENT]}" 2>/dev/null)}")
+  candidates=("\${(@f)$("\${words[1]}" __complete "\${(@)words[2,CURRENT]}" 2>/dev/null)}")
   if [[ -n "\${candidates[1]}" ]]; then compadd -Q -a candidates; else _files; fi
 }
 compdef _clawctl clawctl`,
   fish: `function __clawctl_complete
   set -l words (commandline -opc) (commandline -ct)
-  clawctl __complete $words[2..-1] 2>/dev/null
+  $words[1] __complete $words[2..-1] 2>/dev/null
 end
 complete -c clawctl -a '(__clawctl_complete)'`,
 };

@@ -22,7 +22,7 @@ import {
   printJson,
   printTable,
   red,
-  size,
+  sizeText,
   yellow,
 } from './output.ts';
 
@@ -91,7 +91,7 @@ function storeFindings({ store }: Paths): Finding[] {
   const free = room.bavail * room.bsize;
   const verified = verifyStore(store);
   const text = verified.ok
-    ? `${store}: ${number(verified.rows).text} rows, unbroken, ${size(statSync(store, { throwIfNoEntry: false })?.size ?? 0)}`
+    ? `${store}: ${number(verified.rows).text} rows, unbroken, ${sizeText(sizeOnDisk(store))}`
     : `${store}: ${verified.problem}${verified.row === null ? '' : ` (event ${verified.row})`}`;
   return [
     verified.ok
@@ -101,12 +101,18 @@ function storeFindings({ store }: Paths): Finding[] {
       ? [
           warning(
             'store',
-            `${size(free)} are free in ${folder}`,
+            `${sizeText(free)} are free in ${folder}`,
             'Free some space: a full disk refuses everything.',
           ),
         ]
       : []),
   ];
+}
+
+/** Octets, with what is not yet in the main file. */
+function sizeOnDisk(store: string): number {
+  const sizes = [store, `${store}-wal`].map((file) => statSync(file, { throwIfNoEntry: false })?.size ?? 0);
+  return sizes.reduce((sum, each) => sum + each);
 }
 
 /** The folder that holds the path, or would hold it. */

@@ -117,8 +117,10 @@ export function when(time: number | null, now: number): string {
 const UNITS = ['B', 'KB', 'MB', 'GB', 'TB', 'PB'];
 
 /** Octets: `1.2 MB` (powers of 1,000) for a person, the number for a pipe. */
-export function size(octets: number): string {
-  if (!onTerminal) return String(octets);
+export const size = (octets: number) => (onTerminal ? sizeText(octets) : String(octets));
+
+/** Octets within a sentence. */
+export function sizeText(octets: number): string {
   let unit = 0;
   let value = octets;
   for (; value >= 999.5 && unit < UNITS.length - 1; unit++) value /= 1000;

@@ -89,9 +89,12 @@ describe('blocked', () => {
     expect((await person.json('egress blocked --agent other --json')).items).toEqual([]);
   });
 
-  test.each(['--last never', '--last 0s', '--since yesterday'])('refuses %p', async (option) => {
-    expect((await person.type(`egress blocked ${option}`)).code).toBe(2);
-  });
+  test.each(['--last never', '--last 0s', '--since yesterday', '--since 2026-02-30'])(
+    'refuses %p',
+    async (option) => {
+      expect((await person.type(`egress blocked ${option}`)).code).toBe(2);
+    },
+  );
 });
 
 test('stats has the figures that others build on', async () => {

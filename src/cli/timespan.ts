@@ -3,6 +3,7 @@ import { parseDuration } from '../base/duration.ts';
 import { Failure } from '../base/failure.ts';
 import type { Filter } from '../events/queries.ts';
 import { printable } from '../names/display.ts';
+import { parseTimestamp } from '../policy/timestamp.ts';
 import { iso } from './output.ts';
 
 export interface SpanOptions {
@@ -10,9 +11,6 @@ export interface SpanOptions {
   since?: string;
   agent?: string;
 }
-
-/** RFC 3339, or a date alone, which begins at midnight UTC. */
-const TIME = /^\d{4}-\d{2}-\d{2}([Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:\d{2}))?$/;
 
 export function filterOf({ last, since, agent }: SpanOptions, now: number): Filter {
   return { since: since === undefined ? now - durationOf(last) : timeOf(since, now), until: now + 1, agent };
@@ -25,9 +23,10 @@ export function durationOf(text: string): number {
   return duration;
 }
 
+/** RFC 3339, or a date alone, which begins at midnight UTC. */
 function timeOf(text: string, now: number): number {
-  const time = TIME.test(text) ? Date.parse(text.replace(' ', 'T')) : Number.NaN;
-  if (Number.isNaN(time))
+  const time = parseTimestamp(/^[\d-]+$/.test(text) ? `${text}T00:00:00Z` : text);
+  if (time === null)
     throw new Failure(
       'usage',
       `'${printable(text)}' is not a time.`,
