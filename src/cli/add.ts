@@ -4,10 +4,14 @@ import { systemClock } from '../base/clock.ts';
 import { Failure } from '../base/failure.ts';
 import { type Paths, pathsOf } from '../base/paths.ts';
 import { type Added, addPreset, addRules } from '../config/edit.ts';
+import { loadPolicy } from '../config/load.ts';
 import { displayName } from '../names/display.ts';
+import { parseHost } from '../names/host.ts';
 import { ruleText } from '../policy/decide.ts';
 import type { Rule } from '../policy/decision.ts';
 import { PRESETS } from '../policy/presets/presets.ts';
+import { policyOf } from './check.ts';
+import { allowedNames, imitationOf } from './imitation.ts';
 import { ruleItem } from './judging.ts';
 import { print, printJson, say, sayRaw, when } from './output.ts';
 import { recordEdit } from './recordedit.ts';
@@ -51,7 +55,23 @@ async function addHosts(
     added.added.map((rule) => `allowed ${sentence(rule, now)}`),
   );
   if (options.json === true) printJson('add', asDocument(added));
-  else tellAdded(added, now);
+  else {
+    tellAdded(added, now);
+    warnOfImitation(added, options, paths);
+  }
+}
+
+/** A name that imitates another allowed one may be a slip of the finger, or somebody's trap. */
+function warnOfImitation({ added }: Added, options: Options, paths: Paths): void {
+  const { policy } = loadPolicy(policyOf(options, paths));
+  const others = allowedNames(policy, new Set(added.map((rule) => rule.host)));
+  for (const { host } of added) {
+    const parsed = parseHost(host.replace(/^\*\./, ''));
+    const imitates = parsed === null ? null : imitationOf(parsed, others);
+    if (imitates === null) continue;
+    say(`warning: ${displayName(host)} ${imitates}`);
+    sayRaw(`  If it is not the one you mean: clawctl egress remove ${host}\n`);
+  }
 }
 
 function asDocument({ file, created, added, unchanged, denials, warnings }: Added): object {

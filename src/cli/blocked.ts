@@ -8,13 +8,10 @@ import { type Blocked, openQueries } from '../events/queries.ts';
 import { classOf } from '../names/addressclass.ts';
 import { displayName } from '../names/display.ts';
 import { authority, type Host, isSpecialName, parseHost } from '../names/host.ts';
-import { type LookalikeIndex, lookalikeIndex, lookalikeOf } from '../names/lookalike.ts';
-import { ruleCount, rulesOf } from '../policy/policy.ts';
+import type { LookalikeIndex } from '../names/lookalike.ts';
+import { allowedNames, imitationOf } from './imitation.ts';
 import { iso, number, printJson, printTable, say, sayRaw, when, yellow } from './output.ts';
 import { filterOf, type SpanOptions, spanText } from './timespan.ts';
-
-/** Comparing with more names takes longer than a person waits. */
-const MOST_COMPARED = 20_000;
 
 export async function blocked(options: SpanOptions & { json?: boolean }): Promise<void> {
   const now = systemClock.now();
@@ -23,7 +20,7 @@ export async function blocked(options: SpanOptions & { json?: boolean }): Promis
   const queries = openQueries(paths.store);
   const found = queries.blocked(filter);
   queries.close();
-  const allowed = found.length === 0 ? null : await allowedNames(paths);
+  const allowed = found.length === 0 ? null : namesAllowedNow(paths);
   const items = found.map((item) => ({ ...item, note: noteOn(item, allowed) }));
   if (options.json === true) {
     const shown = items.map((item) => ({ ...item, first: iso(item.first), last: iso(item.last) }));
@@ -61,13 +58,10 @@ function adviseOn(items: readonly Blocked[]): void {
   sayRaw(`To see why:     clawctl egress explain ${authority(host, item.port)} --agent ${item.agent}\n`);
 }
 
-/** The names that rules allow, to see what imitates them; null while the policy is broken, which others tell. */
-async function allowedNames(paths: ReturnType<typeof pathsOf>): Promise<LookalikeIndex | null> {
+/** Null while the policy is broken, which others tell. */
+function namesAllowedNow(paths: ReturnType<typeof pathsOf>): LookalikeIndex | null {
   try {
-    const { policy } = await loadPolicy({ paths });
-    if (ruleCount(policy) > MOST_COMPARED) return null;
-    const allows = [...rulesOf(policy)].filter((rule) => rule.action === 'allow');
-    return lookalikeIndex(allows.map((rule) => rule.host.replace(/^\*\./, '')));
+    return allowedNames(loadPolicy({ paths }).policy);
   } catch (error) {
     if (error instanceof Failure) return null;
     throw error;
@@ -77,8 +71,7 @@ async function allowedNames(paths: ReturnType<typeof pathsOf>): Promise<Lookalik
 function noteOn({ host: text }: Blocked, allowed: LookalikeIndex | null): string | null {
   const host = isFolded(text) ? null : parseHost(text);
   if (host === null) return isFolded(text) ? 'many hosts, counted together' : null;
-  const like = host.kind === 'name' && allowed !== null ? lookalikeOf(allowed, host.name) : null;
-  return like === null ? placeOf(host) : `imitates ${like.of} (${like.kind})`;
+  return imitationOf(host, allowed) ?? placeOf(host);
 }
 
 function placeOf(host: Host): string | null {

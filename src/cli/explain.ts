@@ -12,6 +12,7 @@ import type { Target } from '../policy/decision.ts';
 import { type Explanation, explain as explainTarget } from '../policy/explain.ts';
 import { policyOf } from './check.ts';
 import { eventItem, eventLine } from './eventline.ts';
+import { allowedNames, imitationOf } from './imitation.ts';
 import { ruleItem, situation } from './judging.ts';
 import { bold, dim, green, print, printJson, red, yellow } from './output.ts';
 import { DEFAULT_PORT, parseTarget } from './target.ts';
@@ -28,10 +29,13 @@ export async function explain(text: string, options: Options): Promise<void> {
   const target = event === null ? targetOf(text, options.agent) : targetOfEvent(event);
   const { policy } = await loadPolicy(policyOf(options, paths));
   const explanation = target === null ? null : explainTarget(policy, target, situation(paths));
-  if (options.json === true) printJson('explain', asDocument(event, target, explanation));
+  const doubtful = explanation !== null && explanation.verdict !== 'allow';
+  const imitates = target !== null && doubtful ? imitationOf(target.host, allowedNames(policy)) : null;
+  if (options.json === true)
+    printJson('explain', { ...asDocument(event, target, explanation), note: imitates });
   else {
     if (event !== null) print(`Recorded: ${eventLine(event, systemClock.now())}\n`);
-    if (explanation !== null && target !== null) printExplanation(target, explanation);
+    if (explanation !== null && target !== null) printExplanation(target, explanation, imitates);
   }
 }
 
@@ -84,6 +88,7 @@ function asDocument(
 function printExplanation(
   target: Target,
   { verdict, reason, rule, hops, nearMisses, change }: Explanation,
+  imitates: string | null,
 ): void {
   const word = verdict === 'allow' ? green('✓ allowed') : red('✗ denied');
   const place = authority(target.host, target.port);
@@ -95,5 +100,6 @@ function printExplanation(
   if (nearMisses.length > 0) print(`\n${yellow('Near misses')}`);
   for (const { rule, why } of nearMisses)
     print(`  ${rule.host} ${dim(`(${ruleText(rule)})`)}: ${printable(why)}`);
+  if (imitates !== null) print(`\n${yellow('Look twice')}: it ${imitates}`);
   print(`\n${verdict === 'allow' ? 'To refuse it' : 'To allow it'}: ${printable(change.text)}`);
 }

@@ -99,6 +99,14 @@ describe('add', () => {
     expect(err).toContain('*.amazonaws.com');
   });
 
+  test('warns of a name that imitates an allowed one, as explain does', async () => {
+    expect((await person.type('egress explain githab.com')).out).toContain('imitates github.com');
+    const { code, err } = await person.type('egress add githab.com');
+    expect(code).toBe(0);
+    expect(err).toContain('githab.com imitates github.com');
+    expect((await person.type('egress add codeload.github.com')).err).not.toContain('imitates');
+  });
+
   test('adds a preset', async () => {
     expect((await person.type('egress add --preset openai')).code).toBe(0);
     expect(await hostsOf()).toContain('api.openai.com');
