@@ -50,6 +50,14 @@ describe.skipIf(!canFence)('run', () => {
     expect(seen.err).toContain(hint as string);
   });
 
+  test.skipIf(process.getuid?.() === 0)('looks past a folder of PATH that may not be searched', async () => {
+    const closed = join(person.home, 'closed');
+    mkdirSync(closed, { mode: 0 });
+    const PATH = `${closed}:/usr/bin:/bin`;
+    expect((await run(['--', 'nonesuch'], { PATH })).code).toBe(127);
+    expect((await run(['--', 'true'], { PATH })).code).toBe(0);
+  });
+
   test('tells of a refusal on standard error, inside, and afterwards', async () => {
     const script = 'curl -sS https://attacker.com/; curl -s http://clawctl.internal/';
     const { out, err } = await shell(script, '--agent', 'teller');

@@ -1,4 +1,5 @@
 /** Becoming another program: execve(2) with the search and the fallback of execvp(3). */
+import { statSync } from 'node:fs';
 import { EACCES, ENOENT, ENOEXEC, ENOTDIR } from './errno.ts';
 import { addressOf, errno, libc } from './libc.ts';
 
@@ -20,10 +21,19 @@ export function executeFile(argv: readonly Uint8Array[], environment: readonly U
       const shell = Buffer.from('/bin/sh'); // a script without a first line
       failed = execute(shell, [shell, path, ...argv.slice(1)], environment);
     }
-    if (failed === EACCES) found = EACCES;
-    else if (failed !== ENOENT && failed !== ENOTDIR) return failed;
+    // A folder that may not be searched says nothing of the command; a shell goes on looking, too.
+    if (failed === EACCES && (command.includes(SLASH) || isThere(path))) found = EACCES;
+    else if (failed !== EACCES && failed !== ENOENT && failed !== ENOTDIR) return failed;
   }
   return found;
+}
+
+function isThere(path: Uint8Array): boolean {
+  try {
+    return statSync(Buffer.from(path), { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 const SLASH = 0x2f;
