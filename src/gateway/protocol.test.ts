@@ -17,11 +17,21 @@ describe('the protocol of the first bytes', () => {
       ['GET / HTTP/1.1\r', 'http'],
       ['GET / HTTP/1.1 \t\rHost: x\r\r', 'http'],
       ['GET \r/ HTTP/1.1\n', 'http'],
+      ['\x16\x02\x00\x00\xc8\x01', 'tls'], // the version of a record says nothing
+      ['\x15\x00\x00\x00\x02\x01', 'tls'],
+      ['GET\x0b/ HTTP/1.1\n', 'http'], // Python's http.server
+      ['\x85GET\xa0/\x1fHTTP/1.1\x1c\n', 'http'],
+      ['GET /\x01\0 HTTP/1.1\n', 'http'],
+      ['GET / HTTP/+0000000000000000000000001.1\n', 'http'],
       ['PRI * HTTP/2.0\r\n', 'other'],
+      ['GET /HTTP/1.1\n', 'other'], // HTTP/0.9, which names no host
+      ['HTTP/1.1 200 OK\n', 'other'],
+      ['\x16\x00\x00\x00\x00\x00', 'other'],
       ['SSH-2.0-OpenSSH_9.7\r\n', 'other'],
       ['EHLO example.com\r\n', 'other'],
       ['*1\r\n$4\r\nPING\r\n', 'other'],
-      ['0032git-upload-pack /project.git\0host=example.com\0', 'other'],
+      ['0032git-upload-pack /project.git\0host=example.com\0', null],
+      ['0032git-upload-pack /project.git\0host=example.com\x000014command=fetch\n', 'other'],
       ['\0\0\0\x08\x04\xd2\x16\x2f', 'other'], // PostgreSQL asks for TLS
       ['\x10\x0e\0\x04MQTT', 'other'],
       ['\xff\xfd\x18', 'other'],
@@ -29,6 +39,7 @@ describe('the protocol of the first bytes', () => {
       ['G', null],
       ['GET /', null],
       ['\x16', null],
+      ['\x16\x02\x00', null],
     ];
     for (const [text, protocol] of known) expect([text, of(text)]).toEqual([text, protocol]);
   });

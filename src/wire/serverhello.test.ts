@@ -29,8 +29,19 @@ test('it is told however the records are cut, and with other messages or a chang
   });
 });
 
-test('an alert means that no other ClientHello follows', () => {
+test('a fatal alert means that no other ClientHello follows', () => {
   expect(parse(record([2, 40], 21))).toMatchObject({ state: 'value', value: { helloRetryRequest: false } });
+});
+
+test('a warning says nothing about what follows', () => {
+  const warning = record([1, 112], 21);
+  const retry = records(serverHello(RETRY));
+  const end = warning.length + retry.length;
+  expect(parse([...warning, ...retry])).toEqual({ state: 'value', value: { helloRetryRequest: true }, end });
+  expect(parse([...warning, ...record([2, 112], 21)])).toMatchObject({ value: { helloRetryRequest: false } });
+  expect(parse(warning).state).toBe('more');
+  expect(parse(record([1, 112, 0], 21)).state).toBe('malformed');
+  expect(parse([...Array(5).fill(warning).flat(), ...retry]).state).toBe('malformed');
 });
 
 test('anything else is malformed', () => {

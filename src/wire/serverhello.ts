@@ -10,6 +10,11 @@ export interface ServerHello {
 }
 
 const ALERT = 21;
+/** Record header, level, description. */
+const ALERT_RECORD = 7;
+const WARNING = 1;
+/** A server has one thing to warn of before it answers: a name that it does not know (RFC 6066 section 3). */
+const WARNINGS_MAX = 4;
 
 /** RFC 8446 section 4.1.3: the random of a HelloRetryRequest, SHA-256 of "HelloRetryRequest". */
 const RETRY_RANDOM = Uint8Array.of(
@@ -18,16 +23,29 @@ const RETRY_RANDOM = Uint8Array.of(
 );
 
 /**
- * A server that says no with an alert will not ask again either. After a HelloRetryRequest a change of cipher
- * may come before the ServerHello (RFC 8446 section D.4) and is stepped over. `end` is where the record ends
- * that completes the message; a TLS 1.2 server may put more messages in it.
+ * A server that says no with a fatal alert will not ask again either. A warning says nothing about what follows,
+ * and after a HelloRetryRequest a change of cipher may come before the ServerHello (RFC 8446 section D.4): both
+ * are stepped over. `end` is where the record ends that completes the message; a TLS 1.2 server may put more
+ * messages in it.
  */
 export function parseServerHello(bytes: Uint8Array): Parsed<ServerHello> {
-  if (bytes[0] === ALERT) return { state: 'value', value: { helloRetryRequest: false }, end: 0 };
-  const message = readHandshake(bytes, { message: 2, before: [CHANGE_CIPHER_SPEC], othersInRecord: true });
+  let start = 0;
+  while (bytes[start] === ALERT) {
+    if (bytes.length < start + ALERT_RECORD) return { state: 'more' };
+    if (bytes[start + 3] !== 0 || bytes[start + 4] !== 2 || start === WARNINGS_MAX * ALERT_RECORD)
+      return { state: 'malformed', detail: 'the alerts before the ServerHello make no sense' };
+    start += ALERT_RECORD;
+    if (bytes[start - 2] !== WARNING)
+      return { state: 'value', value: { helloRetryRequest: false }, end: start };
+  }
+  const message = readHandshake(bytes.subarray(start), {
+    message: 2,
+    before: [CHANGE_CIPHER_SPEC],
+    othersInRecord: true,
+  });
   if (message.state !== 'value') return message;
   const body = message.value;
   if (body.length < 38) return { state: 'malformed', detail: 'the ServerHello ends too early' };
   const helloRetryRequest = RETRY_RANDOM.every((octet, i) => body[2 + i] === octet);
-  return { state: 'value', value: { helloRetryRequest }, end: message.end };
+  return { state: 'value', value: { helloRetryRequest }, end: start + message.end };
 }
