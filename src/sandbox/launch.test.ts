@@ -144,7 +144,8 @@ describe.skipIf(reason !== null).each(users)('a command launched by %s', (user) 
       '/usr/x',
       '/dev/x',
       '/sys/x',
-      `${place.folder}/x`,
+      // A home below /tmp lies in the fence's own.
+      ...(place.folder.startsWith('/tmp/') ? [] : [`${place.folder}/x`]),
       '/proc/sys/kernel/core_pattern',
     ];
     const attempts = targets.map((path) => `echo x 2>/dev/null > ${path} && echo WROTE ${path}`).join('; ');
