@@ -8,6 +8,8 @@ const MS_NODEV = 4;
 const MS_NOEXEC = 8;
 const MS_BIND = 4096;
 const MS_MOVE = 8192;
+const MS_REC = 16384;
+const MS_PRIVATE = 1 << 18;
 const MNT_DETACH = 2;
 const AT_FDCWD = -100;
 const O_PATH = 0o10000000;
@@ -88,6 +90,11 @@ export function moveMount(source: Path, target: Path): void {
     libc.mount(cString(source), cString(target), null, MS_MOVE, null),
     `${Buffer.from(source)} to ${Buffer.from(target)}`,
   );
+}
+
+/** What is mounted outside from now on stays outside: it would come in writable. */
+export function stopPropagation(): void {
+  check('mount', libc.mount(null, cString('/'), null, MS_REC | MS_PRIVATE, null), 'private mounts');
 }
 
 /** Out of sight at once; gone when nobody uses it any more. */

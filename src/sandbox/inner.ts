@@ -17,6 +17,7 @@ import {
   mountOverlay,
   mountTerminals,
   moveMount,
+  stopPropagation,
 } from '../os/mount.ts';
 import { addLocalRoutes, raiseLoopback } from '../os/netlink.ts';
 import { openRefusalLog } from '../os/nflog.ts';
@@ -53,6 +54,7 @@ export function inner(): never {
     step = 'plan';
     const plan = awaitPlan();
     step = 'mount';
+    stopPropagation();
     const layers = plan.mounts.map(perform).filter((layer) => layer !== null);
     step = 'cwd';
     check('chdir', libc.chdir(cString(textToBytes(plan.cwd))), plan.cwd);
