@@ -23,7 +23,8 @@ export function specialFiles(roots: readonly string[]): ByteText[] {
   return found;
 }
 
-function entriesOf(folder: ByteText): [ByteText, Dirent | Stats][] {
+/** What lies in a folder, by name; nothing where it cannot be read. */
+export function entriesOf(folder: ByteText): [ByteText, Dirent | Stats][] {
   const path = textToBytes(folder);
   try {
     const entries = readdirSync(path, { withFileTypes: true });

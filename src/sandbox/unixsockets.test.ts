@@ -1,5 +1,13 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,11 +45,30 @@ test('a relative path is looked for in every process’s working directory', asy
 });
 
 test('abstract names and what is no socket any more are left out', () => {
-  writeFileSync(join(folder, 'file'), '');
+  const empty = join(folder, 'empty');
+  mkdirSync(empty);
+  writeFileSync(join(empty, 'file'), '');
   const line = (name: string) => `0000000000000000: 00000002 00000000 00010000 0001 01 4711 ${name}`;
   expect(
-    openSocketPaths(`head\n${line('@abstract')}\n${line(`${folder}/file`)}\n${line(`${folder}/gone`)}\n`),
+    openSocketPaths(`head\n${line('@abstract')}\n${line(`${empty}/file`)}\n${line(`${empty}/gone`)}\n`),
   ).toEqual([]);
+});
+
+test('a socket is found under its new name', async () => {
+  renameSync(await listen('old.sock'), join(folder, 'new.sock'));
+  expect(openSocketPaths()).toContain(join(folder, 'new.sock'));
+});
+
+test('sockets of another network namespace are found', async () => {
+  const path = join(folder, 'elsewhere.sock');
+  const script = `require('net').createServer().listen(${JSON.stringify(path)}, () => console.log('up'))`;
+  const user = process.getuid?.() === 0 ? [] : ['--user'];
+  const child = Bun.spawn(['unshare', ...user, '--net', process.execPath, '-e', script], { stdout: 'pipe' });
+  const { value } = await child.stdout.getReader().read();
+  if (value !== undefined) expect(openSocketPaths()).toContain(path);
+  else console.warn('skipped: no network namespace can be made here');
+  child.kill();
+  await child.exited;
 });
 
 test('sockets and FIFOs in a folder are found, whatever bytes their names have', async () => {
