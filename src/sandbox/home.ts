@@ -11,6 +11,8 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
+  rmdirSync,
   rmSync,
   statSync,
 } from 'node:fs';
@@ -100,20 +102,34 @@ function usableHome(given: string | undefined): string | null {
   return found.uid === process.getuid!() ? home : null;
 }
 
-/** The agent may have made folders that not even their owner may enter. */
+/**
+ * Everything the agent has changed. It may have made folders that not even their owner may enter, and more of them in
+ * each other than a path can name; so each is brought up to the top before it is emptied.
+ */
 function drop(folder: string): void {
-  for (const name of ['upper', 'work']) remove(Buffer.from(join(folder, name)));
-}
-
-function remove(path: Buffer): void {
-  const found = lstatSync(path, { throwIfNoEntry: false });
-  if (found === undefined) return;
-  if (found.isDirectory()) {
+  const heap = join(folder, 'dropped');
+  mkdirSync(heap, { recursive: true, mode: 0o700 });
+  const empty = (path: Buffer | string) => {
     chmodSync(path, 0o700); // a folder, not a link; and nobody else is here, the layer is locked
-    for (const name of readdirSync(path, { encoding: 'buffer' }))
-      remove(Buffer.concat([path, Buffer.from('/'), name]));
+    for (const name of readdirSync(path, { encoding: 'buffer' })) {
+      const entry = Buffer.concat([Buffer.from(path), Buffer.from('/'), name]);
+      if (!lstatSync(entry).isDirectory()) rmSync(entry);
+      else {
+        chmodSync(entry, 0o700);
+        renameSync(entry, join(heap, crypto.randomUUID()));
+      }
+    }
+  };
+  for (const name of ['upper', 'work']) {
+    mkdirSync(join(folder, name), { recursive: true });
+    empty(join(folder, name));
   }
-  rmSync(path, { recursive: true, force: true });
+  for (let left = readdirSync(heap); left.length > 0; left = readdirSync(heap))
+    for (const name of left) {
+      empty(join(heap, name));
+      rmdirSync(join(heap, name));
+    }
+  rmdirSync(heap);
 }
 
 /** `$HOME`, and the home of the user database where it is another: both hold credentials. */
