@@ -12,7 +12,7 @@ const write = (name: string, text = 'x') => {
 const changedBy = (change: () => void) => {
   const before = snapshotTools([root]);
   change();
-  return changedTools(before, snapshotTools([root]), [root]);
+  return changedTools(before, snapshotTools([root], 'after'), [root]);
 };
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'clawctl-test-'));
@@ -67,4 +67,34 @@ test('so is a mode, a removal and a link in its place, and the same content writ
   ]);
   expect(changedBy(() => rmSync(join(root, '.git/hooks/pre-commit')))).toEqual(['.git/hooks/pre-commit']);
   expect(changedBy(() => symlinkSync('/dev/zero', join(root, '.env')))).toEqual(['.env']);
+});
+
+test('a hook is told however many folders are made beside it', () => {
+  write('.git/config');
+  const change = () => {
+    for (let each = 0; each < 2_100; each++) mkdirSync(join(root, `a${each}`));
+    write('.git/hooks/post-checkout');
+  };
+  expect(changedBy(change)).toEqual(['.git/hooks/post-checkout']);
+});
+
+test('in a large workspace a change is told where nobody looked before, and only that', () => {
+  for (let each = 0; each < 300; each++) write(`a${each}/package.json`);
+  utimesSync(join(root, 'a1'), 1, 1);
+  Bun.sleepSync(50);
+  const change = () => {
+    for (let each = 0; each < 300; each++) write(`a${each}/.envrc`);
+  };
+  const changed = changedBy(change);
+  expect(changed).toHaveLength(300);
+  expect(changed.every((path) => path.endsWith('.envrc'))).toBe(true);
+});
+
+test('links and files in the place of folders are told, and what git takes for a repository', () => {
+  const change = () => {
+    for (const name of ['.git', '.vscode']) symlinkSync('elsewhere', join(root, name));
+    write('one/.git', 'gitdir: ../two');
+    write('two/HEAD', 'ref: refs/heads/main');
+  };
+  expect(changedBy(change)).toEqual(['.git', '.vscode', 'one/.git', 'two/HEAD']);
 });

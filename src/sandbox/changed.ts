@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { closeSync, constants, lstatSync, openSync, readdirSync, readSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 
 const NAMES = new Set([
   ...['.envrc', '.env', '.env.local', 'bunfig.toml', '.npmrc', '.yarnrc', '.yarnrc.yml', '.pnpmfile.cjs'],
@@ -57,6 +57,7 @@ const NAMES = new Set([
     '.dir-locals.el',
     '.editorconfig',
   ],
+  'HEAD', // what git takes for a repository, with settings that it executes
 ]);
 /** Folders of which every file counts. */
 const FOLDERS = new Set([
@@ -76,46 +77,71 @@ const WAYS = new Set(['.git', '.github']);
 const IN_GIT = new Set(['config', 'config.worktree']);
 const SKIPPED = new Set(['node_modules', 'target', 'dist', 'build', 'vendor', 'objects', 'refs', 'logs']);
 const DEEPEST = 3;
-const MOST_FOLDERS = 200;
 const MOST_FILES = 2_000;
 const HASHED_BYTES = 64 * 1024;
+/** Folders looked into before the command starts, while a person waits, and after it. */
+const MOST_FOLDERS = { before: 200, after: 2_000 };
+/** How far the times of files may lag behind the clock. */
+const TICK_MILLISECONDS = 20;
 
-/** What identifies a file's state, by its path. */
-export type Snapshot = ReadonlyMap<string, string>;
+export interface Snapshot {
+  time: number;
+  /** What identifies a file's state, by its path. */
+  files: ReadonlyMap<string, string>;
+  /** The folders that were looked into. */
+  folders: ReadonlySet<string>;
+  /** Whether that was all of them. */
+  isWhole: boolean;
+}
 
-/** Bounded in folders, depth and bytes, since a person waits for it. */
-export function snapshotTools(roots: readonly string[]): Snapshot {
-  const found = new Map<string, string>();
+/** Bounded in folders, depth and bytes. What matters most is looked at first, however much lies beside it. */
+export function snapshotTools(roots: readonly string[], when: 'before' | 'after' = 'before'): Snapshot {
+  const files = new Map<string, string>();
+  const folders = new Set<string>();
+  const time = Date.now();
   const waiting = roots.map((path) => ({ path, depth: 0, all: false, git: false }));
-  for (let folders = 0; waiting.length > 0 && folders < MOST_FOLDERS; folders++) {
+  while (waiting.length > 0 && folders.size < MOST_FOLDERS[when]) {
     const { path, depth, all, git } = waiting.shift()!;
+    folders.add(path);
     for (const entry of entriesOf(path)) {
       const name = entry.name;
       const full = join(path, name);
+      const isSpecial = FOLDERS.has(name) || WAYS.has(name);
       if (entry.isDirectory()) {
         if (depth >= DEEPEST || SKIPPED.has(name)) continue;
-        if (name.startsWith('.') && !FOLDERS.has(name) && !WAYS.has(name)) continue;
+        if (name.startsWith('.') && !isSpecial) continue;
         if (git && name !== 'hooks') continue;
-        waiting.push({ path: full, depth: depth + 1, all: all || FOLDERS.has(name), git: name === '.git' });
-      } else if ((all || (git ? IN_GIT : NAMES).has(name)) && found.size < MOST_FILES) {
+        const next = { path: full, depth: depth + 1, all: all || FOLDERS.has(name), git: name === '.git' };
+        if (isSpecial) waiting.unshift(next);
+        else waiting.push(next);
+      } else if ((all || isSpecial || (git ? IN_GIT : NAMES).has(name)) && files.size < MOST_FILES) {
         const state = stateOf(full);
-        if (state !== null) found.set(full, state);
+        if (state !== null) files.set(full, state);
       }
     }
   }
-  return found;
+  return { time, files, folders, isWhole: waiting.length === 0 };
 }
 
 /** Paths, relative to their root, that were made, changed or removed between the two, sorted. */
 export function changedTools(before: Snapshot, after: Snapshot, roots: readonly string[]): string[] {
-  const paths = new Set([...before.keys(), ...after.keys()]);
+  const paths = new Set([...before.files.keys(), ...after.files.keys()]);
   return [...paths]
-    .filter((path) => before.get(path) !== after.get(path))
+    .filter((path) => before.files.get(path) !== after.files.get(path) && isChange(path, before, after))
     .map((path) => {
       const root = roots.find((each) => path.startsWith(`${each}/`));
       return root === roots[0] && root !== undefined ? relative(root, path) : path;
     })
     .sort();
+}
+
+/** Not where only one of the two looked: then the kernel's time of change decides. */
+function isChange(path: string, before: Snapshot, after: Snapshot): boolean {
+  const folder = dirname(path);
+  if (after.files.has(path) && (before.isWhole || before.folders.has(folder))) return true;
+  if (before.files.has(path) && (after.isWhole || after.folders.has(folder))) return true;
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  return found === undefined || found.ctimeMs >= before.time - TICK_MILLISECONDS;
 }
 
 function entriesOf(path: string) {

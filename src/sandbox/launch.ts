@@ -295,7 +295,7 @@ function standing(
       finish(started, inside, request.command[0]!).then(resolve, reject).finally(job.end);
     },
     exited,
-    changedTools: () => changedTools(before, snapshotTools(mounts.written), mounts.written),
+    changedTools: () => changedTools(before, snapshotTools(mounts.written, 'after'), mounts.written),
     stop() {
       ended ??= (async () => {
         canaries.close();
