@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { credentialStores } from './credentials.ts';
 import { concealed } from './hidden.ts';
 
+const storesOf = (homes: string[], uid: number, environment = {}) =>
+  credentialStores({ homes, uid, environment });
+
 let store: string;
 const at = (...names: string[]) => names.map((name) => join(store, name));
 beforeAll(() => {
@@ -30,7 +33,7 @@ test('what lies beside a part that is shown stays hidden', () => {
 });
 
 test('npm’s settings are hidden only where they hold a credential', () => {
-  const hidden = () => credentialStores([store], 1000).includes(join(store, '.npmrc'));
+  const hidden = () => storesOf([store], 1000).includes(join(store, '.npmrc'));
   writeFileSync(join(store, '.npmrc'), 'fund=false\n');
   expect(hidden()).toBe(false);
   writeFileSync(join(store, '.npmrc'), '//registry.test/:_authToken=abc\n');
@@ -39,6 +42,16 @@ test('npm’s settings are hidden only where they hold a credential', () => {
 });
 
 test('root’s own secrets are hidden where root runs the fence', () => {
-  expect(credentialStores([], 0)).toContain('/etc/shadow');
-  expect(credentialStores([], 1000)).toEqual([]);
+  expect(storesOf([], 0)).toContain('/etc/shadow');
+  expect(storesOf([], 1000)).toEqual([]);
+});
+
+test('stores are hidden where XDG variables have put them', () => {
+  const stores = storesOf([], 1000, {
+    XDG_CONFIG_HOME: '/c',
+    XDG_DATA_HOME: '/d',
+    XDG_STATE_HOME: 'relative',
+  });
+  expect(stores).toEqual(expect.arrayContaining(['/c/gh', '/d/keyrings']));
+  expect(stores.filter((path) => !/^\/[cd]\//.test(path))).toEqual([]);
 });

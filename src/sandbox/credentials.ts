@@ -3,7 +3,7 @@
  * exist. Folders that agents themselves live in (their own settings and tokens) are not here: they would not work.
  */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 
 /** In every home. */
 const IN_HOME = [
@@ -29,6 +29,12 @@ const IN_HOME = [
   '.local/share/keyrings',
   '.local/share/kwalletd',
   '.gnome2/keyrings',
+  '.config/1Password',
+  '.config/Signal',
+  '.bitcoin',
+  '.electrum',
+  '.ethereum',
+  '.config/solana',
   // clouds and clusters
   '.aws',
   '.azure',
@@ -92,6 +98,7 @@ const IN_HOME = [
   '.sh_history',
   '.ash_history',
   '.local/share/fish/fish_history',
+  '.local/share/atuin',
   '.local/state/bash/history',
   '.python_history',
   '.node_repl_history',
@@ -143,9 +150,29 @@ const WHERE_THEY_HOLD_ONE: ReadonlyArray<readonly [string, RegExp]> = [
   ['.pip/pip.conf', /:\/\/[^/\s]*@/],
 ];
 
-export function credentialStores(homes: readonly string[], uid: number): string[] {
+export interface Owner {
+  homes: readonly string[];
+  uid: number;
+  environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** Where the XDG base directory specification lets the parts of a home lie elsewhere. */
+const ELSEWHERE = [
+  ['XDG_CONFIG_HOME', '.config/'],
+  ['XDG_DATA_HOME', '.local/share/'],
+  ['XDG_STATE_HOME', '.local/state/'],
+] as const;
+
+export function credentialStores({ homes, uid, environment }: Owner): string[] {
   return [
     ...homes.flatMap((home) => IN_HOME.map((name) => join(home, name))),
+    ...ELSEWHERE.flatMap(([variable, part]) => {
+      const folder = environment[variable];
+      if (folder === undefined || !isAbsolute(folder)) return [];
+      return IN_HOME.filter((name) => name.startsWith(part)).map((name) =>
+        join(folder, name.slice(part.length)),
+      );
+    }),
     ...homes.flatMap((home) =>
       WHERE_THEY_HOLD_ONE.filter(([name, secret]) => holds(join(home, name), secret)).map(([name]) =>
         join(home, name),

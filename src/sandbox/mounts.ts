@@ -4,9 +4,8 @@
  * here. Two parts: what bwrap mounts, and what the inside mounts after it, since only there the layer over the
  * home can be made, which covers whatever was mounted in the home before.
  */
-import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 import { totalmem } from 'node:os';
-import { dirname } from 'node:path';
 import { Failure } from '../base/failure.ts';
 import type { Paths } from '../base/paths.ts';
 import { credentialStores } from './credentials.ts';
@@ -14,6 +13,8 @@ import { isWithin, realPath, withoutRepeats } from './folders.ts';
 import { bytesToText, type Mount } from './handshake.ts';
 import { concealed } from './hidden.ts';
 import type { HomeLayer } from './home.ts';
+import { aliasesOf, type MountPoint, mountPoints } from './mountpoints.ts';
+import { ownPlaces } from './own.ts';
 import { admittedSocket } from './unixsockets.ts';
 import { type Place, type Surroundings, type Workspace, workspaceAt, writtenFolder } from './workspace.ts';
 
@@ -30,6 +31,8 @@ export interface MountRequest {
   homes: readonly string[];
   layer: HomeLayer | null;
   uid: number;
+  /** The person's. */
+  environment: Readonly<Record<string, string>>;
   /** The person's `$XDG_RUNTIME_DIR`. */
   runtimeFolder: string | null;
   /** Open sockets with a path, as one character per byte. */
@@ -70,8 +73,10 @@ const NEEDED_OF_RUN = ['/run/current-system', '/run/opengl-driver'];
 
 export function planMounts(request: MountRequest): MountPlan {
   const folders = privateFolders(request);
-  const own = ownPlaces(request);
-  const stores = credentialStores(request.homes, request.uid).filter(exists).map(realPath);
+  const points = mountPoints();
+  const everywhere = (path: string) => [path, ...aliasesOf(path, points)];
+  const { places: own, links } = ownPlaces(request, everywhere);
+  const stores = credentialStores(request).filter(exists).map(realPath).flatMap(everywhere);
   const reads = request.reads.map((path) => readPath(path, own));
   const hidden = withoutRepeats([
     ...own.map(({ path }) => path),
@@ -80,8 +85,12 @@ export function planMounts(request: MountRequest): MountPlan {
   const home = request.layer?.home ?? null;
   const around: Surroundings = {
     layeredHome: home,
-    guarded: [...request.homes.map((path) => ({ path: realPath(path), name: 'your home' })), ...own],
-    sealed: request.program.map((path) => ({ path, name: "clawctl's own program" })),
+    guarded: [
+      ...request.homes.flatMap((path) => everywhere(realPath(path))).map(named('your home')),
+      ...own,
+      ...links.map(named("a link to clawctl's own files")),
+    ],
+    sealed: request.program.flatMap(everywhere).map(named("clawctl's own program")),
     hidden: hidden.map((path) => ({
       path,
       name: own.some((place) => place.path === path) ? "clawctl's own files" : 'a credential store',
@@ -108,7 +117,7 @@ export function planMounts(request: MountRequest): MountPlan {
     ...(workspace.treatment === 'read-only' && isPrivate(workspace.path) ? [workspace.path] : []),
     ...reads.filter((path) => isPrivate(path)),
     ...NEEDED_OF_RUN.filter(exists),
-    ...(home === null ? [] : mountsBelow(home)),
+    ...(home === null ? [] : mountsBelow(home, points)),
     ...admitted.filter((path) => isPrivate(path) || isLayered(path)),
   ]).filter((path) => !written.includes(path));
   const shown = [
@@ -149,6 +158,8 @@ export function planMounts(request: MountRequest): MountPlan {
   };
 }
 
+const named = (name: string) => (path: string) => ({ path, name });
+
 function overlay(layer: HomeLayer): Mount {
   const home = bytesToText(layer.home);
   const folder = `${STAGE}/layer`;
@@ -181,21 +192,6 @@ function privateFolders(request: MountRequest): MountPlan['private'] {
   return found;
 }
 
-/** Our configuration, state, runtime folder and every policy file, by their real paths. */
-function ownPlaces({ paths, policyFiles }: MountRequest): Place[] {
-  const named: Place[] = [
-    { path: paths.config, name: "clawctl's configuration" },
-    { path: dirname(paths.machinePolicy), name: "the machine's policy" },
-    { path: paths.state, name: "clawctl's state" },
-    { path: paths.runtime, name: "clawctl's runtime folder" },
-    { path: paths.store, name: "clawctl's store" },
-    { path: paths.kill, name: 'the kill switch' },
-    ...[paths.policy, paths.machinePolicy, ...policyFiles].map((path) => ({ path, name: 'the policy' })),
-  ];
-  const real = named.map(({ path, name }) => ({ path: realPath(path), name }));
-  return real.filter(({ path }, index) => real.findIndex((other) => isWithin(path, other.path)) === index);
-}
-
 function readPath(path: string, own: readonly Place[]): string {
   const real = realPath(path);
   if (!exists(real)) throw new Failure('run-refused', `--read ${path}: there is nothing.`);
@@ -209,18 +205,11 @@ function readPath(path: string, own: readonly Place[]): string {
 }
 
 /** A layer shows one file system; what is mounted below it must be shown again. */
-function mountsBelow(home: string): string[] {
-  const unescaped = (text: string) =>
-    text.replace(/\\(\d{3})/g, (_, octal) => String.fromCharCode(Number.parseInt(octal, 8)));
-  return readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .map((line) => ({ path: unescaped(line.split(' ')[4] ?? ''), type: line.split(' - ')[1] ?? '' }))
+function mountsBelow(home: string, mounts: readonly MountPoint[]): string[] {
+  return mounts
     .filter(
       ({ path, type }) =>
-        path !== home &&
-        path.startsWith(`${home}/`) &&
-        !/^(autofs|fuse\.(portal|gvfsd))/.test(type) &&
-        exists(path),
+        path.startsWith(`${home}/`) && !/^(autofs|fuse\.(portal|gvfsd))/.test(type) && exists(path),
     )
     .map(({ path }) => path);
 }

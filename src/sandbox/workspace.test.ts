@@ -15,6 +15,8 @@ const around: Surroundings = {
   hidden: [
     { path: '/home/ann/.config/clawctl', name: "clawctl's own files" },
     { path: '/home/ann/.ssh', name: 'a credential store' },
+    { path: '/home/ann/.local/share/keyrings', name: 'a credential store' },
+    { path: '/home/ann/.cargo/credentials', name: 'a credential store' },
   ],
   private: ['/tmp', '/run'],
 };
@@ -36,6 +38,14 @@ test.each([
   ['/sys/fs/cgroup', 'read-only'],
   ['/home/ann', 'layered'],
   ['/home/ann/.config', 'layered'],
+  ['/home/ann/.local', 'layered'],
+  ['/home/ann/.local/share', 'written'],
+  ['/home/ann/.cargo', 'written'],
+  ['/usr', 'read-only'],
+  ['/usr/bin', 'read-only'],
+  ['/usr/local', 'read-only'],
+  ['/etc/cron.d', 'read-only'],
+  ['/usr/src/app', 'written'],
   ['/tmp', 'private'],
   ['/run', 'private'],
 ] as const)('as the working directory %s is %s', (path, treatment) => {

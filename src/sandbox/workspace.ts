@@ -3,6 +3,7 @@
  * or obey what was written there.
  */
 import { lstatSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { Failure } from '../base/failure.ts';
 import { isWithin, realPath } from './folders.ts';
 
@@ -29,6 +30,19 @@ export interface Surroundings {
 export type Treatment = 'written' | 'layered' | 'read-only' | 'private';
 
 const KERNEL_FOLDERS = ['/proc', '/sys', '/dev'];
+/** What the machine itself runs and obeys. Root could change it; we run programs from there. */
+const SYSTEM_FOLDERS = [
+  ...['/bin', '/boot', '/etc', '/lib', '/lib32', '/lib64', '/libx32', '/sbin', '/usr/bin', '/usr/include'],
+  ...['/usr/lib', '/usr/lib32', '/usr/lib64', '/usr/libexec', '/usr/libx32', '/usr/sbin', '/usr/local/bin'],
+  ...[
+    '/usr/local/etc',
+    '/usr/local/lib',
+    '/usr/local/libexec',
+    '/usr/local/sbin',
+    '/nix/store',
+    '/var/spool',
+  ],
+];
 
 export interface Workspace {
   /** Real path. */
@@ -88,6 +102,11 @@ function whyNotWritten(path: string, around: Surroundings): string | null {
     if (path === place) return `is ${name}`;
     if (isWithin(place, path)) return `contains ${name}`;
   }
+  const system = SYSTEM_FOLDERS.find((folder) => isWithin(path, folder) || isWithin(folder, path));
+  if (system !== undefined) return isWithin(path, system) ? 'belongs to the system' : `contains ${system}`;
+  // Moved elsewhere together with its folder, a store would be found by nobody the next time.
+  const store = around.hidden.find((place) => dirname(place.path) !== path && isWithin(place.path, path));
+  if (store !== undefined) return `contains ${store.name}`;
   const sealed = around.sealed.find((place) => isWithin(path, place.path));
   if (sealed !== undefined) return `lies in ${sealed.name}`;
   const own = around.private.find((folder) => isWithin(folder, path));
