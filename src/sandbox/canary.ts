@@ -40,7 +40,7 @@ export async function openCanaries(): Promise<Canaries> {
   return {
     list,
     async visited() {
-      for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setTimeout(resolve, 0));
+      for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
       return visits > 0;
     },
     close() {

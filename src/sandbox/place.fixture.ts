@@ -31,6 +31,10 @@ export interface Place {
   run(command: string[], options?: Options): Promise<Ended>;
   /** Runs JavaScript inside, on the same runtime. */
   runScript(script: string, options?: Options): Promise<Ended>;
+  /** The same as words for a shell. */
+  line(command: string[]): string;
+  /** Arguments that run others as the user. */
+  become(command: string[]): string[];
   remove(): void;
 }
 
@@ -72,7 +76,11 @@ export function makePlace(asRoot: boolean, parent = '/var/lib'): Place {
   const paths = pathsOf(environment, home);
   let runs = 0;
 
-  const start: Place['start'] = (command, options = {}) => {
+  const become = (command: string[]) =>
+    isRoot && !asRoot
+      ? ['setpriv', '--reuid', `${user}`, '--regid', `${user}`, '--clear-groups', ...command]
+      : command;
+  const launching = (command: string[], options: Options) => {
     const report = join(folder, `report-${runs++}.json`);
     const request: LaunchRequest = {
       command,
@@ -89,9 +97,11 @@ export function makePlace(asRoot: boolean, parent = '/var/lib'): Place {
       ...options,
       environment: { ...environment, ...options.environment },
     };
-    const become =
-      isRoot && !asRoot ? ['setpriv', '--reuid', `${user}`, '--regid', `${user}`, '--clear-groups'] : [];
-    const child = Bun.spawn([...become, ...BUN, FIXTURE, JSON.stringify(request), report], {
+    return { report, argv: [...BUN, FIXTURE, JSON.stringify(request), report] };
+  };
+  const start: Place['start'] = (command, options = {}) => {
+    const { report, argv } = launching(command, options);
+    const child = Bun.spawn(become(argv), {
       stdio: [options.stdin ?? 'ignore', options.stdout ?? 'pipe', options.stderr ?? 'pipe'],
       env: environment,
     });
@@ -109,6 +119,14 @@ export function makePlace(asRoot: boolean, parent = '/var/lib'): Place {
     home,
     workspace,
     paths,
+    become,
+    line: (command) => {
+      // Long lines would be folded by the terminal; a file is short.
+      const script = join(folder, `run-${runs}.sh`);
+      const { argv } = launching(command, { environment: { TERM: 'dumb' } });
+      writeFileSync(script, `exec ${argv.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ')}\n`);
+      return `sh ${script}`;
+    },
     put: (path, text) => {
       give(dirname(path));
       writeFileSync(path, text);
