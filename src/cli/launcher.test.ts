@@ -94,7 +94,7 @@ describe('the launcher', () => {
     const { out, err } = await launch(['egress', 'add', 'a b', '']);
     const main = join(checkout, 'src/main.ts');
     expect(out).toStartWith(
-      `[--no-env-file][--config=/dev/null][--no-install][${main}][egress][add][a b][]\n`,
+      `[--no-env-file][--config=/dev/null][--no-install][--tsconfig-override=/dev/null][${main}][egress][add][a b][]\n`,
     );
     expect(err).toBe('');
   });

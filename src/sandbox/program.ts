@@ -46,7 +46,7 @@ export function ownProgram(): OwnProgram {
   const runtime = realpathSync(process.execPath);
   if (import.meta.url.startsWith('file:///$bunfs/')) return { argv: [runtime, '__inner'], places: [runtime] };
   const checkout = realpathSync(resolve(import.meta.dir, '../..'));
-  const options = ['--no-env-file', '--config=/dev/null', '--no-install'];
+  const options = ['--no-env-file', '--config=/dev/null', '--no-install', '--tsconfig-override=/dev/null'];
   return {
     argv: [runtime, ...options, join(checkout, 'src/main.ts'), '__inner'],
     places: [checkout, runtime],
