@@ -11,6 +11,7 @@ import { isRecordStart, protocolOf } from './protocol.ts';
 import { TlsGate } from './tlsgate.ts';
 
 const CR = 13;
+const END_OF_LINE = Uint8Array.of(10);
 
 class AnyProtocolGate implements Gate {
   #held = new Gathered();
@@ -61,11 +62,16 @@ class AnyProtocolGate implements Gate {
     this.#passed = until;
   }
 
-  /** Too short to be HTTP or TLS, so it is neither. */
+  /** Too short to be TLS, and HTTP only to a server that takes the end of the stream for the end of the line. */
   end(): void {
+    const first = this.#held.takeAll();
+    if (protocolOf(Buffer.concat([first, END_OF_LINE])) === 'http') {
+      this.judge.refuse({ reason: 'http-malformed', detail: 'the client ended within a request' });
+      return;
+    }
     this.judge.unfinished(false);
     this.relay.gate = null;
-    if (this.#held.length > this.#passed) this.relay.pass(this.#held.takeAll().subarray(this.#passed));
+    if (first.length > this.#passed) this.relay.pass(first.subarray(this.#passed));
     this.relay.passEnd();
   }
 }

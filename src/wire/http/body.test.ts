@@ -68,6 +68,11 @@ test('refused are chunks that two readers could count differently', () => {
     expect([text, chunked(text).state]).toEqual([text, 'malformed']);
 });
 
+test('refused at once, before anything after it could be passed on, is what some server takes for a line end', () => {
+  for (const text of ['5;a\n', '5;\0', '0\r\nX: y\n', '0\r\nX: y\rz', '0\r\nX: \0', '0\r\n\rz'])
+    expect([text, chunked(text).state]).toEqual([text, 'malformed']);
+});
+
 test('a refused body stays refused, and one that is done takes nothing more', () => {
   const refused = createBodyReader({ kind: 'chunked' });
   refused.push(octets('x'));

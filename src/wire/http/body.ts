@@ -1,4 +1,7 @@
-/** Where the body of a message ends in the stream (RFC 9112 sections 6.3 and 7.1). It looks, it keeps nothing. */
+/**
+ * Where the body of a message ends in the stream (RFC 9112 sections 6.3 and 7.1). It looks, it keeps nothing: what
+ * comes an octet at a time is passed on an octet at a time, so the first octet that cannot be right is the last.
+ */
 import { HEAD_LIMITS, readFields } from './fields.ts';
 import { readFraming } from './framing.ts';
 
@@ -21,8 +24,9 @@ export interface BodyReader {
   push(bytes: Uint8Array): BodyProgress;
 }
 
-const CR = 13;
+const HTAB = 9;
 const LF = 10;
+const CR = 13;
 const SEMICOLON = 59;
 /** Octets of one chunk's size line. Extensions are rare and short; long ones are an attack on who buffers. */
 const SIZE_LINE_MAX = 256;
@@ -80,7 +84,8 @@ function createChunkedReader(): BodyReader {
   const readTrailer = (octet: number): Step => {
     trailer.push(octet);
     const length = trailer.length;
-    if (octet === LF && trailer[length - 2] !== CR) return fail('a trailer line ends without CR LF');
+    if ((octet === LF) !== (trailer[length - 2] === CR)) return fail('a trailer line ends without CR LF');
+    if (octet !== LF && octet !== CR && isControl(octet)) return fail('a trailer holds a control character');
     if (octet === LF && (length === 2 || trailer[length - 3] === LF)) {
       const problem = problemOfTrailer(Uint8Array.from(trailer));
       trailer = [];
@@ -101,6 +106,7 @@ function createChunkedReader(): BodyReader {
       case 'extension':
         if (octet === CR)
           return EXTENSIONS.test(extension) ? 'size-lf' : fail('a chunk extension is malformed');
+        if (isControl(octet)) return fail('a chunk extension holds a control character');
         extension += String.fromCharCode(octet);
         return extension.length <= SIZE_LINE_MAX ? 'extension' : fail('a chunk extension is too long');
       case 'size-lf':
@@ -146,6 +152,8 @@ function problemOfTrailer(bytes: Uint8Array): string | null {
     ? 'a trailer frames or routes the message'
     : null;
 }
+
+const isControl = (octet: number) => (octet < 0x20 && octet !== HTAB) || octet === 0x7f;
 
 function hexDigit(octet: number): number {
   if (octet >= 0x30 && octet <= 0x39) return octet - 0x30;
