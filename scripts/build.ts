@@ -1,9 +1,10 @@
 /**
  * Builds dist/clawctl: one program that needs nothing but bubblewrap. Run: `npm run build`.
  *
- * The runtime inside takes options from two variables before any code of ours runs (BUN_OPTIONS can name a
- * file to execute, BUN_BE_BUN turns the program into a plain runtime). The copy that we build on does not
- * know those names any more. What it obeys besides, main.ts puts aside.
+ * The runtime inside takes options from variables before any code of ours runs (BUN_OPTIONS can name a
+ * file to execute, BUN_BE_BUN turns the program into a plain runtime, BUN_INSPECT and its like open a
+ * debugger). The copy that we build on does not know those names any more. What it obeys besides, main.ts
+ * puts aside.
  */
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,7 +14,7 @@ import { Glob } from 'bun';
 const root = resolve(import.meta.dir, '..');
 process.chdir(root);
 
-const FORGOTTEN = ['BUN_OPTIONS', 'BUN_BE_BUN'];
+const FORGOTTEN = ['BUN_OPTIONS', 'BUN_BE_BUN', 'BUN_INSPECT'];
 
 async function forgetVariables(from: string, to: string): Promise<void> {
   const bytes = Buffer.from(await Bun.file(from).arrayBuffer());

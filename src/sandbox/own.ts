@@ -1,5 +1,7 @@
 /** Where clawctl's own files lie: configuration, policies, state. Whoever could change them commands the fence. */
+import { accessSync, constants, statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { Failure } from '../base/failure.ts';
 import type { Paths } from '../base/paths.ts';
 import { isWithin, wayTo, withoutRepeats } from './folders.ts';
 import type { Place } from './workspace.ts';
@@ -11,7 +13,7 @@ export interface OwnPlaces {
   links: string[];
 }
 
-/** `everywhere`: the path, and others of the same file. */
+/** `everywhere`: the path, and others of the same file. Throws Failure for a policy with more names than can be known. */
 export function ownPlaces(
   { paths, policyFiles }: { paths: Paths; policyFiles: readonly string[] },
   everywhere: (path: string) => string[],
@@ -25,10 +27,31 @@ export function ownPlaces(
     { path: paths.kill, name: 'the kill switch' },
     ...[paths.policy, paths.machinePolicy, ...policyFiles].map((path) => ({ path, name: 'the policy' })),
   ];
+  for (const path of [paths.policy, paths.machinePolicy, ...policyFiles]) refuseHardLinks(path);
   const ways = named.map(({ path, name }) => ({ ...wayTo(path), name }));
   const real = ways.flatMap(({ end, name }) => everywhere(end).map((path) => ({ path, name })));
   return {
     places: real.filter(({ path }, index) => real.findIndex((other) => isWithin(path, other.path)) === index),
     links: withoutRepeats(ways.flatMap(({ links }) => links.flatMap(everywhere))),
   };
+}
+
+/** The second name may lie in the working directory: what is written there would be the policy. */
+function refuseHardLinks(policy: string): void {
+  const found = statSync(policy, { throwIfNoEntry: false });
+  if (found === undefined || found.nlink < 2 || !isWritable(policy)) return;
+  throw new Failure(
+    'run-refused',
+    `The policy ${policy} has another name somewhere (a hard link), by which a command might change it.`,
+    'Make it a file of its own: cp -p FILE FILE.new && mv FILE.new FILE',
+  );
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
