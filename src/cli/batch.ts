@@ -3,9 +3,10 @@
  * cannot be read is denied. Memory does not grow with the input, nor with a line.
  */
 import { hostText, parseHost } from '../names/host.ts';
+import { answerFor } from '../policy/answer.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { Reason } from '../policy/reason.ts';
-import { judge, judgementItem, type situation } from './judging.ts';
+import { answerItem, type situation } from './answers.ts';
 import { jsonText } from './output.ts';
 import { DEFAULT_PORT } from './target.ts';
 
@@ -69,7 +70,7 @@ function answer(line: string | null, { policy, at, agent }: Batch): object {
     return { ...denied('malformed-port'), ...shown };
   if (asked.agent !== undefined && typeof asked.agent !== 'string') return { ...denied('agent'), ...shown };
   const target = { host, port, agent: asked.agent ?? agent };
-  return judgementItem(target, judge(policy, target, at()));
+  return answerItem(target, answerFor(policy, target, at()));
 }
 
 const denied = (reason: Reason) => ({ verdict: 'deny', reason, rule: null, would_deny: false });

@@ -4,9 +4,10 @@ import { EXIT, Failure } from '../base/failure.ts';
 import { pathsOf } from '../base/paths.ts';
 import { loadPolicy } from '../config/load.ts';
 import { authority } from '../names/host.ts';
+import { answerFor } from '../policy/answer.ts';
 import { ruleText } from '../policy/decide.ts';
+import { answerItem, sentenceOf, situation } from './answers.ts';
 import { answerLines } from './batch.ts';
-import { judge, judgementItem, sentenceOf, situation } from './judging.ts';
 import { green, print, printJson, red } from './output.ts';
 import { DEFAULT_PORT, parseTarget } from './target.ts';
 
@@ -34,9 +35,9 @@ export async function check(text: string | undefined, options: Options): Promise
     return EXIT.done;
   }
   const target = { host: asked.host, port: asked.port ?? DEFAULT_PORT, agent: options.agent };
-  const judgement = judge(policy, target, situation(paths));
-  const { verdict, reason, rule, wouldDeny } = judgement;
-  if (options.json === true) printJson('check', judgementItem(target, judgement));
+  const answer = answerFor(policy, target, situation(paths));
+  const { verdict, reason, rule, wouldDeny } = answer;
+  if (options.json === true) printJson('check', answerItem(target, answer));
   else {
     const word = verdict === 'allow' ? green('✓ allowed') : red('✗ denied');
     const because = rule === null ? '' : `, ${ruleText(rule)}`;

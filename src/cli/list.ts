@@ -9,8 +9,8 @@ import { ruleText } from '../policy/decide.ts';
 import type { Rule } from '../policy/decision.ts';
 import { lint } from '../policy/lint.ts';
 import { modeOf, rulesOf } from '../policy/policy.ts';
+import { ruleItem } from './answers.ts';
 import { policyOf } from './check.ts';
-import { ruleItem } from './judging.ts';
 import {
   type Cell,
   dim,

@@ -5,7 +5,7 @@ import { pathsOf } from '../base/paths.ts';
 import { type Removed, removeRules } from '../config/edit.ts';
 import { displayName } from '../names/display.ts';
 import { ruleText } from '../policy/decide.ts';
-import { ruleItem } from './judging.ts';
+import { ruleItem } from './answers.ts';
 import { print, printJson, say, sayRaw } from './output.ts';
 import { recordEdit } from './recordedit.ts';
 

@@ -4,10 +4,9 @@
  * never combine.
  */
 import type { Address } from '../names/address.ts';
-import { classOf } from '../names/addressclass.ts';
 import { printable } from '../names/display.ts';
 import { type Host, hostText, parseHost } from '../names/host.ts';
-import { admits, judgeAddress } from '../policy/decide.ts';
+import { admits, areMixed, judgeAddress } from '../policy/decide.ts';
 import type { Decision, Rule, Target } from '../policy/decision.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { ClientHello } from '../wire/clienthello.ts';
@@ -49,10 +48,7 @@ export function admitAddresses(
   own: readonly Address[],
   now: number,
 ): Admission {
-  if (addresses.length > 1) {
-    const publics = addresses.filter((address) => classOf(address) === 'public').length;
-    if (publics > 0 && publics < addresses.length) return refused('addresses-mixed', null);
-  }
+  if (areMixed(addresses)) return refused('addresses-mixed', null);
   let first: Problem | null = null;
   const admitting = rules.filter((rule) => {
     for (const address of addresses) {

@@ -2,7 +2,8 @@
 import type { Address } from '../names/address.ts';
 import { classOf } from '../names/addressclass.ts';
 import { hostText } from '../names/host.ts';
-import type { Rule, Target, Verdict } from './decision.ts';
+import { knownAddresses } from './answer.ts';
+import type { Decision, Rule, Target } from './decision.ts';
 import { bracketed } from './pattern.ts';
 import type { Policy } from './policy.ts';
 import type { Reason } from './reason.ts';
@@ -16,15 +17,7 @@ export interface Change {
   text: string;
 }
 
-/** What was answered after hop 3, and hop 4 as far as it was known. */
-export interface Answer {
-  verdict: Verdict;
-  reason: Reason;
-  rule: Rule | null;
-  allowedBy: readonly Rule[];
-}
-
-export function changeFor(policy: Policy, target: Target, answer: Answer): Change {
+export function changeFor(policy: Policy, target: Target, answer: Decision): Change {
   if (answer.verdict === 'allow') return refuseIt(policy, target, answer);
   switch (answer.reason) {
     case 'denied':
@@ -34,6 +27,11 @@ export function changeFor(policy: Policy, target: Target, answer: Answer): Chang
       return told('Turn the kill switch off.');
     case 'address-refused':
       return admitAddress(policy, target, answer.rule);
+    case 'addresses-mixed':
+      return edited(
+        policy,
+        `under hosts: give ${hostText(target.host)} public addresses, or private ones, not both`,
+      );
     case 'no-rule':
     case 'agent':
     case 'port':
@@ -82,11 +80,6 @@ function admitAddress(policy: Policy, target: Target, rule: Rule | null): Change
   };
 }
 
-/** The addresses of a target that are known without asking anybody. */
-export function knownAddresses(policy: Policy, { host }: Target): readonly Address[] {
-  return host.kind === 'address' ? [host.address] : (policy.hosts.get(host.name) ?? []);
-}
-
 function ruleWith({ host, port }: Target, addresses: readonly Address[]): string {
   return `- { host: "${bracketed(hostText(host))}", ports: [${port}], ${addressList(addresses)} }`;
 }
@@ -95,7 +88,7 @@ function addressList(addresses: readonly Address[]): string {
   return `addresses: [${addresses.map((address) => `"${address.text}"`).join(', ')}]`;
 }
 
-function refuseIt(policy: Policy, target: Target, { allowedBy }: Answer): Change {
+function refuseIt(policy: Policy, target: Target, { allowedBy }: Decision): Change {
   const text = hostText(target.host);
   const own = ownFile(policy);
   const removable = ({ host, source }: Rule) =>

@@ -104,6 +104,12 @@ export function judgeAddress(
   return { reason: 'address-refused', detail: `${addressClass} address` };
 }
 
+/** Whether a name leads to public and to other addresses at once: then none of them is to be trusted. */
+export function areMixed(addresses: readonly Address[]): boolean {
+  const isPublic = (address: Address) => classOf(address) === 'public';
+  return addresses.some(isPublic) && !addresses.every(isPublic);
+}
+
 /** Whether the rule's `addresses` name a range that holds the address. */
 export function admits(rule: Rule, address: Address): boolean {
   return rule.addresses.some((text) => {

@@ -2,12 +2,13 @@
 import { classOf } from '../names/addressclass.ts';
 import { authority, hostText } from '../names/host.ts';
 import { rangeContains } from '../names/range.ts';
-import { type Answer, type Change, changeFor, knownAddresses } from './change.ts';
-import { decide, judgeAddress, type Moment, ruleText } from './decide.ts';
-import type { Rule, Target } from './decision.ts';
+import { answerFor, knownAddresses } from './answer.ts';
+import { type Change, changeFor } from './change.ts';
+import { type Moment, ruleText } from './decide.ts';
+import type { Decision, Rule, Target } from './decision.ts';
 import { patternOf } from './pattern.ts';
 import { type Policy, rulesOf } from './policy.ts';
-import { REASONS } from './reason.ts';
+import { REASONS, type Reason } from './reason.ts';
 
 export interface Hop {
   number: 1 | 2 | 3 | 4 | 5;
@@ -21,7 +22,7 @@ export interface NearMiss {
   why: string;
 }
 
-export interface Explanation extends Answer {
+export interface Explanation extends Decision {
   hops: readonly Hop[];
   nearMisses: readonly NearMiss[];
   change: Change;
@@ -39,24 +40,7 @@ export function explain(policy: Policy, target: Target, at: Moment): Explanation
   };
 }
 
-/** The decision, and hop 4 where the addresses are known without asking anybody. */
-function answerFor(policy: Policy, target: Target, at: Moment): Answer {
-  const { verdict, reason, rule, allowedBy } = decide(policy, target, at);
-  const addresses = knownAddresses(policy, target);
-  if (verdict !== 'allow' || addresses.length === 0) return { verdict, reason, rule, allowedBy };
-  const refusals = (allowedBy.length > 0 ? allowedBy : [null]).map((candidate) => ({
-    candidate,
-    refused: addresses
-      .map((address) => judgeAddress(policy, target, candidate, address, at.now))
-      .find((each) => each !== null),
-  }));
-  const admitting = refusals.find(({ refused }) => refused === undefined);
-  if (admitting !== undefined) return { verdict, reason, rule: admitting.candidate, allowedBy };
-  const { candidate, refused } = refusals[0]!;
-  return { verdict: 'deny', reason: refused!.reason, rule: candidate, allowedBy };
-}
-
-function hopsOf(policy: Policy, target: Target, answer: Answer): Hop[] {
+function hopsOf(policy: Policy, target: Target, answer: Decision): Hop[] {
   const { agent, host, port } = target;
   const scope = policy.agents.get(agent);
   const inherits = scope?.inherit === false ? '; only the rules of its own section allow' : '';
@@ -70,17 +54,19 @@ function hopsOf(policy: Policy, target: Target, answer: Answer): Hop[] {
   ];
 }
 
-function decideText({ verdict, reason, rule }: Answer): string {
+function decideText({ verdict, reason, rule }: Decision): string {
   const where = rule === null ? '' : `: ${rule.action} ${rule.host} (${ruleText(rule)})`;
   // A refusal in hop 4 follows an allowed hop 3.
-  if (verdict === 'allow' || reason === 'address-refused' || reason === 'address-denied')
-    return `allowed${where}`;
+  if (verdict === 'allow' || isOfHop4(reason)) return `allowed${where}`;
   return `refused, ${REASONS[reason]}${where}`;
 }
 
-function dialText(policy: Policy, target: Target, { verdict, reason, rule }: Answer): string {
+const isOfHop4 = (reason: Reason) =>
+  reason === 'address-refused' || reason === 'address-denied' || reason === 'addresses-mixed';
+
+function dialText(policy: Policy, target: Target, { verdict, reason, rule }: Decision): string {
   const addresses = knownAddresses(policy, target);
-  if (reason === 'address-refused' || reason === 'address-denied') {
+  if (isOfHop4(reason)) {
     const found = addresses.map((address) => `${address.text} (${classOf(address)})`).join(', ');
     return `refused, ${REASONS[reason]}: ${found}`;
   }

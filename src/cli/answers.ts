@@ -1,0 +1,33 @@
+/** Answers about targets, as commands print them. */
+import { systemClock } from '../base/clock.ts';
+import type { Paths } from '../base/paths.ts';
+import { isKilled } from '../config/killswitch.ts';
+import { hostText } from '../names/host.ts';
+import { ruleText } from '../policy/decide.ts';
+import type { Decision, Rule, Target } from '../policy/decision.ts';
+import { REASONS, type Reason } from '../policy/reason.ts';
+
+export const situation = (paths: Paths) => ({
+  now: systemClock.now(),
+  killed: isKilled(paths.kill),
+  grants: [],
+});
+
+export function ruleItem(rule: Rule | null): object | null {
+  if (rule === null) return null;
+  const { until } = rule;
+  return {
+    ...rule,
+    until: until === null ? null : new Date(until).toISOString(),
+    text: ruleText(rule),
+  };
+}
+
+/** The `clawctl.egress.check/v1` document without its schema. */
+export function answerItem(target: Target, answer: Decision): object {
+  const { verdict, reason, rule, wouldDeny } = answer;
+  const { port, agent, host } = target;
+  return { verdict, reason, host: hostText(host), port, agent, rule: ruleItem(rule), would_deny: wouldDeny };
+}
+
+export const sentenceOf = (reason: Reason) => REASONS[reason];
