@@ -23,9 +23,13 @@ describe.skipIf(!inRig)('a request', () => {
   beforeAll(async () => {
     world = await openWorld();
     origin = openWitness(ORIGIN, 80, () => ANSWER);
-    explicit = openWitness(ORIGIN, EXPLICIT, ({ received }) =>
-      received.includes('/switch') ? SWITCHING : received.includes('\n') ? ANSWER : undefined,
-    );
+    explicit = openWitness(ORIGIN, EXPLICIT, ({ received }) => {
+      if (received.includes('/switch')) return SWITCHING;
+      // A page whose body is an answer of its own, sent when the next request comes.
+      if (received.includes('/fake'))
+        return received.includes('websocket') ? SWITCHING : 'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n';
+      return received.includes('\n') ? ANSWER : undefined;
+    });
     world.nameServer.names.set('http.test', [ORIGIN]);
   });
   beforeEach(() => {
@@ -154,6 +158,35 @@ describe.skipIf(!inRig)('a request', () => {
     expect(heard[0]!.text).toStartWith(SWITCHING);
     expect(explicit.heard()).toContain('anything');
     expect(explicit.heard()).not.toContain('evil');
+  });
+
+  test('for a WebSocket after another is refused, so that no page can pass for the answer to it', async () => {
+    const fake = conversation(
+      [
+        { send: 'GET /fake HTTP/1.1\r\nHost: http.test\r\n\r\n' },
+        { hear: '\r\n\r\n' },
+        { send: WEBSOCKET('/') },
+        { wait: 200 },
+        { send: EVIL },
+      ],
+      EXPLICIT,
+    );
+    const [heard] = await converse(world, POLICY, [fake]);
+    expect(heard).toMatchObject({
+      end: 'closed',
+      text: expect.stringContaining('X-Clawctl-Reason: http-upgrade'),
+    });
+    expect(explicit.heard()).not.toContain('evil');
+  });
+
+  test('behind one that is refused after all is not counted as let through', async () => {
+    world.nameServer.names.set('http.test', ['10.1.1.1']);
+    await converse(world, POLICY, [conversation([{ send: GOOD.repeat(10) }])], {
+      flags: ['--agent', 'eager'],
+    });
+    world.nameServer.names.set('http.test', [ORIGIN]);
+    const stats = await world.clawctl(['stats', '--last', '24h', '--agent', 'eager', '--json']);
+    expect(JSON.parse(stats.stdout)).toMatchObject({ requests: 1, allowed: 0, blocked: 1 });
   });
 
   test('that was refused tells why in text and in JSON, and nothing else', async () => {

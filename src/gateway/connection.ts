@@ -50,6 +50,8 @@ export class Connection implements Judge {
   #deadline = NEVER;
   #movedBytes = 0;
   #movedAt: number;
+  /** Wakes a further request that came before the origin was there. */
+  #onOpen = () => {};
 
   constructor(
     private readonly session: Session,
@@ -128,6 +130,7 @@ export class Connection implements Judge {
     this.#stage = 'open';
     this.#rows.far = dialled.socket;
     this.#relay.join(dialled.socket);
+    this.#onOpen();
   }
 
   /** Whether the agent has more connections open than it may. */
@@ -180,8 +183,16 @@ export class Connection implements Judge {
     return nth === 1 ? problem : this.#further(this.#target!, problem);
   }
 
-  /** A further request on the same connection is decided and recorded on its own. */
+  /**
+   * A further request on the same connection is decided and recorded on its own, once the first has gone out: until
+   * then neither has been let through, and the record would say so.
+   */
   async #further(target: Target, problem: Problem | null): Promise<Problem | null> {
+    if (this.#stage !== 'open') {
+      await new Promise<void>((resolve) => {
+        this.#onOpen = resolve;
+      });
+    }
     this.#rows.close('done', null);
     const decision = this.#decide(this.around.policy(), target);
     if (decision.verdict !== 'allow') {

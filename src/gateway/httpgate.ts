@@ -95,7 +95,9 @@ export class HttpGate implements Gate {
 
   #problemOf(head: RequestHead): Problem | null | Promise<Problem | null> {
     if (head.form === 'authority') return { reason: 'http-upgrade', detail: 'CONNECT' };
-    if (head.upgrade !== null && !(this.options.webSocket && head.upgrade === 'websocket'))
+    // Only as the first request: what comes back later could belong to an earlier one, and be made to look like a 101.
+    const mayChange = this.options.webSocket && this.passed === 0;
+    if (head.upgrade !== null && !(mayChange && head.upgrade === 'websocket'))
       return { reason: 'http-upgrade', detail: `Upgrade: ${head.upgrade.slice(0, 100)}` };
     return this.judge.request(head, this.passed + 1);
   }
