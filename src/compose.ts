@@ -19,7 +19,7 @@ import { openRecorder } from './events/recorder.ts';
 import { createGateway, type RefusedPacket } from './gateway/gateway.ts';
 import type { Refusal } from './gateway/refusal.ts';
 import { type Address, addressOf, parseAddress } from './names/address.ts';
-import { readRefusals, type RefusedPacket as SeenPacket } from './os/nflog.ts';
+import { readLastRefusals, readRefusals, type RefusedPacket as SeenPacket } from './os/nflog.ts';
 import { hostsOf, modeOf, ruleCount, upstreamOf } from './policy/policy.ts';
 import { createResolver } from './resolve/resolver.ts';
 import type { Sandbox } from './sandbox/launch.ts';
@@ -133,9 +133,13 @@ export async function serveFence(
   gateway.serveTransparent({ fd: sandbox.listeners.tcp, agent, session, ...names });
   const rejudging = setInterval(() => gateway.rejudge(), REJUDGE_MILLISECONDS);
   const { refusalLog } = sandbox;
+  const refusePackets = (packets: readonly SeenPacket[], unseen = 0) => {
+    const missed = packets.reduce((sum, packet) => sum + packet.missed, unseen);
+    if (missed > 0) gateway.refuseUnseenPackets(session, agent, missed);
+    for (const packet of packets) gateway.refusePacket(session, packetOf(packet, agent));
+  };
   const collectPackets = () => {
-    if (refusalLog === null) return;
-    for (const packet of readRefusals(refusalLog)) gateway.refusePacket(session, packetOf(packet, agent));
+    if (refusalLog !== null) refusePackets(readRefusals(refusalLog));
   };
   const collecting = setInterval(collectPackets, PACKET_MILLISECONDS);
   closers.defer(() => {
@@ -149,7 +153,10 @@ export async function serveFence(
   notice('gateway-started', describe(loaded));
   sandbox.go();
   const code = await sandbox.exited;
-  collectPackets();
+  if (refusalLog !== null) {
+    const { packets, missed } = readLastRefusals(refusalLog, sandbox.listeners.dnsUdp[0]!);
+    refusePackets(packets, missed);
+  }
   notice('gateway-stopped', `exit code ${code}`);
   return { code, tally, changedTools: sandbox.changedTools() };
 }
@@ -187,8 +194,9 @@ const MOST_HOSTS = 10_000;
 function counted(recorder: Recorder, tally: Tally): Recorder {
   return {
     decide(event) {
-      tally.requests++;
-      if (event.verdict !== 'allow') tally.blocked++;
+      const { count = 1 } = event;
+      tally.requests += count;
+      if (event.verdict !== 'allow') tally.blocked += count;
       if (tally.hosts.size < MOST_HOSTS) tally.hosts.add(event.host);
       return recorder.decide(event);
     },

@@ -27,6 +27,8 @@ export interface DecisionEvent extends Common {
   /** `egress.yaml:12`, `preset default`, or null. */
   rule: string | null;
   wouldDeny: boolean;
+  /** How many alike it stands for, where they were counted and not seen one by one. 1 if left out. */
+  count?: number;
 }
 
 export interface RefusalEvent extends Common {

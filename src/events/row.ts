@@ -95,6 +95,7 @@ function cellsOf(event: Event): Cells {
     cells.outcome = event.verdict;
     cells.rule = event.rule === null ? null : text(event.rule, LONGEST.detail);
     cells.would_deny = event.wouldDeny ? 1 : 0;
+    cells.count = Math.max(1, whole(event.count ?? 1));
   } else if (event.kind === 'refusal') {
     cells.detail = event.detail === null ? null : text(event.detail, LONGEST.detail);
   } else {

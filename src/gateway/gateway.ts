@@ -1,6 +1,7 @@
 /** All connections of one gateway: their listeners, what they may use up, and judging them again. */
 import type { Clock } from '../base/clock.ts';
-import type { Recorder } from '../events/event.ts';
+import { OTHER_HOSTS } from '../events/distinct.ts';
+import type { DecisionEvent, Recorder } from '../events/event.ts';
 import { type Address, addressOf } from '../names/address.ts';
 import { type Host, hostText, parseHost } from '../names/host.ts';
 import { dial } from '../net/dial.ts';
@@ -53,6 +54,8 @@ export interface Gateway {
   serveTransparent(options: TransparentOptions): void;
   /** Records a refused packet with the session it came from. */
   refusePacket(session: string, packet: RefusedPacket): void;
+  /** Records that so many packets were refused of which nothing else is known. */
+  refuseUnseenPackets(session: string, agent: string, count: number): void;
   /** To be called whenever the policy or a kill switch changed: what is no longer allowed is reset at once. */
   rejudge(): void;
   openConnections(): number;
@@ -123,6 +126,15 @@ export function createGateway(options: GatewayOptions): Gateway {
     return socket.handler;
   };
 
+  const recordPacket = (
+    session: string,
+    packet: Pick<DecisionEvent, 'time' | 'agent' | 'protocol' | 'host' | 'port' | 'count'>,
+  ) => {
+    const connection = sessions.get(session)?.nextConnection() ?? 0;
+    const refused = { verdict: 'deny', reason: 'protocol', rule: null, wouldDeny: false } as const;
+    options.recorder.decide({ kind: 'decision', session, connection, ...packet, ...refused }).catch(onBug);
+  };
+
   return {
     serveTransparent({ fd, agent, session: id, ...names }) {
       const session = new Session(agent, id, names);
@@ -140,22 +152,13 @@ export function createGateway(options: GatewayOptions): Gateway {
       const refusal = refusalOf(time, { agent, host, port }, { reason: 'protocol', detail: protocol });
       session?.remember(refusal);
       options.onRefusal(refusal);
-      options.recorder
-        .decide({
-          kind: 'decision',
-          time,
-          agent,
-          session: id,
-          connection: session?.nextConnection() ?? 0,
-          protocol,
-          host: hostText(host),
-          port,
-          verdict: 'deny',
-          reason: 'protocol',
-          rule: null,
-          wouldDeny: false,
-        })
-        .catch(onBug);
+      recordPacket(id, { time, agent, protocol, host: hostText(host), port });
+    },
+    refuseUnseenPackets(id, agent, count) {
+      recordPacket(id, {
+        ...{ time: options.clock.now(), agent, count },
+        ...{ protocol: 'other', host: OTHER_HOSTS, port: 0 },
+      });
     },
     rejudge() {
       const policy = options.policy();

@@ -20,6 +20,7 @@ const { symbols } = dlopen('libc.so.6', {
   setsockopt: { args: ['int', 'int', 'int', 'ptr', 'u32'], returns: 'int' },
   getsockopt: { args: ['int', 'int', 'int', 'ptr', 'ptr'], returns: 'int' },
   send: { args: ['int', 'ptr', 'u64', 'int'], returns: 'i64' },
+  sendto: { args: ['int', 'ptr', 'u64', 'int', 'ptr', 'u32'], returns: 'i64' },
   recv: { args: ['int', 'ptr', 'u64', 'int'], returns: 'i64' },
   sendmsg: { args: ['int', 'ptr', 'int'], returns: 'i64' },
   recvmsg: { args: ['int', 'ptr', 'int'], returns: 'i64' },

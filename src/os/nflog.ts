@@ -29,6 +29,8 @@ const SOL_NETLINK = 270;
 const NETLINK_NO_ENOBUFS = 5;
 const MOST_AT_ONCE = 4096;
 const MSG_DONTWAIT = 0x40;
+/** 192.0.0.8 port 9, struct sockaddr_in: the dummy address (RFC 7600) and the port that discards. */
+const NOWHERE = Buffer.of(2, 0, 0, 9, 192, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0);
 
 export interface RefusedPacket extends Destination {
   /** How many refused packets before this one were lost on the way here. */
@@ -85,4 +87,16 @@ export function readRefusals(fd: number): RefusedPacket[] {
     }
   }
   return packets;
+}
+
+/**
+ * The same at the end, when nothing runs in the fence any more. What was lost behind the last packet shows only when
+ * another one follows: so one of our own is refused, sent from an IPv4 socket of the fence. It comes last and is
+ * left out; `missed` is what it tells.
+ */
+export function readLastRefusals(fd: number, inside: number): { packets: RefusedPacket[]; missed: number } {
+  const packets = readRefusals(fd);
+  libc.sendto(inside, Buffer.of(0), 1, MSG_DONTWAIT, NOWHERE, NOWHERE.length);
+  packets.push(...readRefusals(fd));
+  return { packets: packets.slice(0, -1), missed: packets.at(-1)?.missed ?? 0 };
 }
