@@ -75,18 +75,29 @@ describe.skipIf(reason !== null).each([...USERS])('as %s, a policy', (user) => {
   });
   afterEach(() => person.leave());
 
+  /** What the trick would do in the layout, as words for a shell. */
+  function prepare(whose: Person, layout: Layout, tricks: readonly string[]) {
+    const policy = layout.lay(whose);
+    const mine = whose.put(join(whose.folder, 'mine.yaml'), AFTER);
+    const { cwd = whose.workspace } = layout.options(whose);
+    const attack = tricks.map((trick) => `(${trick})`).join('; ');
+    const script = `cp ${mine} ${cwd}/mine.yaml; set -- ${policy} ${cwd}/mine.yaml ${mine}; ${attack}; echo ended`;
+    return { policy, script, cwd };
+  }
+
   for (const layout of LAYOUTS)
     test(`${layout.title} cannot be changed from inside`, async () => {
-      const policy = layout.lay(person);
-      const mine = person.put(join(person.folder, 'mine.yaml'), AFTER);
-      const { cwd = person.workspace } = layout.options(person);
-      const attack = TRICKS.map(([, trick]) => `(${trick})`).join('; ');
-      const script = `cp ${mine} ${cwd}/mine.yaml; set -- ${policy} ${cwd}/mine.yaml ${mine}; ${attack}; echo ended`;
-      const { out } = await person.fenced(script, layout.options(person));
-      expect(out).toBe('ended\n');
+      for (const [title, trick] of TRICKS) {
+        const other = createPerson(user);
+        const { policy, script, cwd } = prepare(other, layout, [trick]);
+        await other.unfenced(script, { cwd });
+        expect([title, readFileSync(policy, 'utf8')]).toEqual([title, AFTER]);
+        other.leave();
+      }
+      const all = TRICKS.map(([, trick]) => trick);
+      const { policy, script } = prepare(person, layout, all);
+      expect((await person.fenced(script, layout.options(person))).out).toBe('ended\n');
       expect(readFileSync(policy, 'utf8')).toBe(BEFORE);
-      await person.unfenced(script, { cwd });
-      expect(readFileSync(policy, 'utf8')).toBe(AFTER);
     });
 
   test('with a second name, by which it could be changed, is refused', async () => {
