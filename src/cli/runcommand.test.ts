@@ -1,6 +1,6 @@
 /** `run` as somebody at a shell sees it. Nothing here needs a network: it is all refused before. */
 import { afterAll, describe, expect, test } from 'bun:test';
-import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createPerson } from './person.fixture.ts';
 
@@ -56,6 +56,7 @@ describe.skipIf(!canFence)('run', () => {
     const PATH = `${closed}:/usr/bin:/bin`;
     expect((await run(['--', 'nonesuch'], { PATH })).code).toBe(127);
     expect((await run(['--', 'true'], { PATH })).code).toBe(0);
+    rmdirSync(closed); // what removes the home afterwards would try to look into it
   });
 
   test('tells of a refusal on standard error, inside, and afterwards', async () => {

@@ -135,6 +135,10 @@ export function makePlace(asRoot: boolean, parent = '/var/lib'): Place {
     start,
     run,
     runScript: (script, options) => run([...BUN, '-e', script], options),
-    remove: () => rmSync(folder, { recursive: true, force: true }),
+    remove: () => {
+      // While a fence stands, overlayfs keeps a folder in the layer that not even its owner may enter.
+      Bun.spawnSync(['chmod', '-R', 'u+rwx', folder], { stderr: 'ignore' });
+      rmSync(folder, { recursive: true, force: true });
+    },
   };
 }
