@@ -3,7 +3,7 @@
  * Everything that reaches a terminal as an error is one of these; anything else is a bug.
  */
 
-/** Exit codes of every command (DESIGN.md, "For people"). */
+/** Exit codes of every command but `run`. */
 export const EXIT = { done: 0, failed: 1, usage: 2, denied: 3, noGateway: 4 } as const;
 
 /** Exit codes of `run` before the command has started. The command's own code is passed on. */

@@ -6,7 +6,6 @@ export const REASONS = {
   // hop 2: target
   'malformed-host': 'the host is not a valid name or address',
   'malformed-port': 'the port is not a number from 1 to 65535',
-  'malformed-question': 'the DNS question is malformed',
   'unknown-target': 'the original destination could not be read',
   protocol: 'only TCP leaves the fence',
   // hop 3: decide
