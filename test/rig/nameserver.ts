@@ -18,6 +18,7 @@ export async function openNameServer(hostname = '127.0.0.1', port = 53): Promise
     hostname,
     port,
     socket: {
+      error() {}, // whoever asked is gone
       data(self, bytes, fromPort, fromAddress) {
         const query = packet.decode(Buffer.from(bytes));
         const question = query.questions?.[0];
