@@ -6,8 +6,9 @@
 import { writeSync } from 'node:fs';
 import { formatDuration } from '../base/duration.ts';
 import { printable } from '../names/display.ts';
+import { isTerminal } from '../os/terminal.ts';
 
-export const onTerminal = process.stdout.isTTY === true;
+export const onTerminal = isTerminal(1);
 const wantsColour = (process.env.NO_COLOR ?? '') === '' && process.env.TERM !== 'dumb';
 
 /**

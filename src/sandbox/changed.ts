@@ -3,7 +3,6 @@
  * changed are worth a look before anything runs there. Compared by content where they are small; by the kernel's
  * own time of change, which nobody can set, where they are large.
  */
-import { createHash } from 'node:crypto';
 import { closeSync, constants, lstatSync, openSync, readdirSync, readSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 
@@ -163,7 +162,7 @@ function stateOf(path: string): string | null {
     try {
       const bytes = Buffer.alloc(HASHED_BYTES);
       const length = readSync(fd, bytes);
-      return `${kind} ${createHash('sha256').update(bytes.subarray(0, length)).digest('base64')}`;
+      return `${kind} ${new Bun.CryptoHasher('sha256').update(bytes.subarray(0, length)).digest('base64')}`;
     } finally {
       closeSync(fd);
     }

@@ -5,10 +5,10 @@
  * stalls neither the gateway nor the other copies.
  */
 import { fstatSync, openSync, readlinkSync, type Stats } from 'node:fs';
-import { isatty } from 'node:tty';
 import type { Subprocess } from 'bun';
 import { Failure } from '../base/failure.ts';
 import { closeDescriptor, openPipe } from '../os/descriptors.ts';
+import { isTerminal } from '../os/terminal.ts';
 import { BARE_ENVIRONMENT } from './environment.ts';
 import { systemProgram } from './program.ts';
 
@@ -34,7 +34,7 @@ export function kindOf(fd: number): Kind {
     return 'closed';
   }
   if (found.isFIFO()) return 'passed';
-  if (found.isCharacterDevice()) return found.rdev === NULL_DEVICE || isatty(fd) ? 'passed' : 'copied';
+  if (found.isCharacterDevice()) return found.rdev === NULL_DEVICE || isTerminal(fd) ? 'passed' : 'copied';
   return 'copied';
 }
 
@@ -105,7 +105,7 @@ function isSameFile(one: number, other: number): boolean {
 /** The terminal among 0 to 2 by its name, such as `/dev/pts/3`, and the descriptor; null where there is none. */
 export function ownTerminal(): { fd: 0 | 1 | 2; path: string } | null {
   for (const fd of [0, 1, 2] as const) {
-    if (!isatty(fd)) continue;
+    if (!isTerminal(fd)) continue;
     try {
       const path = readlinkSync(`/proc/self/fd/${fd}`);
       if (path.startsWith('/dev/') && fstatSync(fd).isCharacterDevice()) return { fd, path };
