@@ -106,7 +106,8 @@ function sentence({ host, ports, agents, until }: Rule, now: number): string {
 }
 
 async function addOnePreset(file: string, name: string, options: Options, paths: Paths): Promise<void> {
-  if (options.port !== undefined || options.agent !== undefined || options.for !== undefined)
+  const { port, agent, note, for: duration } = options;
+  if ([port, agent, note, duration].some((option) => option !== undefined))
     throw new Failure(
       'usage',
       'A preset comes as it is.',

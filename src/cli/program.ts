@@ -59,9 +59,12 @@ export function createProgram(): Command {
     .option('--write <dir>', 'let the command write here, besides the working directory (repeatable)', many)
     .option('--read <path>', 'show a path that is hidden by default, such as ~/.ssh (repeatable)', many)
     .option('--socket <path>', 'let the command use this unix socket (repeatable)', many)
-    .option('--force', 'allow --socket for a socket that leads out of the fence (docker, D-Bus, systemd)')
+    .option(
+      '--force',
+      'allow --socket also for a socket that leads out of the fence (docker, D-Bus, systemd, ssh agents)',
+    )
     .option('--fresh', 'forget what earlier runs of this agent wrote to its copy of the home')
-    .option('--quiet', 'do not report refusals on standard error')
+    .option('--quiet', 'say nothing but what goes wrong: no refusals, no summary')
     .option('--json', 'report refusals and the summary on standard error as JSON lines')
     .argument('<command...>', 'the command and its arguments, after --')
     .usage('[options] -- <command...>')

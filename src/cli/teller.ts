@@ -4,7 +4,7 @@
  * (raw mode), which would be garbled.
  */
 import { write } from 'node:fs';
-import { isFailure, type Refusal } from '../gateway/refusal.ts';
+import { isFailure, type Refusal, refusalDocument } from '../gateway/refusal.ts';
 import { printable } from '../names/display.ts';
 import { REASONS } from '../policy/reason.ts';
 import { jsonText, printableLines } from './output.ts';
@@ -103,10 +103,9 @@ export function createTeller(options: Options): Teller {
 }
 
 function asItem(refusal: Refusal): object {
-  const { agent, host, port, reason, detail } = refusal;
+  const { agent, detail } = refusal;
   const time = new Date(refusal.time).toISOString();
-  const kind = isFailure(reason) ? 'failure' : 'refusal';
-  return { schema: `clawctl.egress.${kind}/v1`, time, agent, host, port, reason, detail };
+  return { ...refusalDocument(refusal), time, agent, detail };
 }
 
 function sentence({ host, port, reason, detail, suggestion }: Refusal): string {

@@ -57,6 +57,12 @@ export function refusalSeen(refusal: Refusal): Record<string, string | number> {
   };
 }
 
+/** The same as a document of its own. Allowed and not reached is another one, so that nobody counts it as refused. */
+export function refusalDocument(refusal: Refusal): Record<string, string | number> {
+  const kind = isFailure(refusal.reason) ? 'failure' : 'refusal';
+  return { schema: `clawctl.egress.${kind}/v1`, ...refusalSeen(refusal) };
+}
+
 export function refusalLine(refusal: Refusal): string {
   const place = refusal.host.includes(':') ? `[${refusal.host}]` : refusal.host;
   return `${place}:${refusal.port} refused (${refusal.reason}): ${REASONS[refusal.reason]}. A person can type: ${refusal.suggestion}`;
@@ -92,7 +98,7 @@ export const isFailure = (reason: Reason): boolean => FAILURES.has(reason);
 
 export function httpRefusal(refusal: Refusal, json: boolean, head: boolean): Uint8Array {
   const text = json
-    ? `${JSON.stringify({ schema: 'clawctl.egress.refusal/v1', ...refusalSeen(refusal) })}\n`
+    ? `${JSON.stringify(refusalDocument(refusal))}\n`
     : `Clawctl Egress: ${refusalLine(refusal)}\n`;
   const status = isFailure(refusal.reason)
     ? '502 Bad Gateway'
