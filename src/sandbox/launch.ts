@@ -8,6 +8,7 @@ import type { Subprocess } from 'bun';
 import { Failure } from '../base/failure.ts';
 import type { Paths } from '../base/paths.ts';
 import { closeDescriptor, isReadable, memoryFile, socketPair } from '../os/descriptors.ts';
+import { OsError } from '../os/libc.ts';
 import { statusOf } from '../os/process.ts';
 import { filterProgram } from '../os/seccomp.ts';
 import { bubblewrapArguments } from './bubblewrap.ts';
@@ -96,9 +97,12 @@ export async function launch(request: LaunchRequest): Promise<Sandbox> {
   } catch (error) {
     canaries?.close();
     await end(started);
-    throw error;
+    throw isHangup(error) ? failureOfBubblewrap(started.bwrap, await started.child.exited) : error;
   }
 }
+
+/** bubblewrap may be gone before it was told anything. */
+const isHangup = (error: unknown) => error instanceof OsError && ['EPIPE', 'ECONNRESET'].includes(error.code);
 
 interface Started {
   bwrap: string;
