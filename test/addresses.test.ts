@@ -149,15 +149,18 @@ describe.skipIf(!inRig)('an allowed name', () => {
   test('tells nothing of the address when it is refused', async () => {
     const names = [...REFUSED, ...REFUSED_TOO].map(([name]) => name);
     const policy = `version: 1\nallow: [good.test, ${names.map((name) => `${name}.test`).join(', ')}]\n`;
-    const get = (host: string): Conversation => ({
+    const get = (host: string, accept: string): Conversation => ({
       host,
       port: 80,
-      steps: [{ send: `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n` }],
+      steps: [{ send: `GET / HTTP/1.1\r\nHost: ${host}\r\nAccept: ${accept}\r\n\r\n` }],
     });
-    const asking = names.map((name) => get(`${name}.test`));
-    const own = await converse(world, policy, [...asking, get('clawctl.internal')], { parallel: 1 });
-    const said = own.map(({ text }) => text).join('\n');
-    expect(said.match(/403 Forbidden/g)).toHaveLength(names.length);
+    const asking = [...names.map((name) => `${name}.test`), 'clawctl.internal'].flatMap((host) => [
+      get(host, '*/*'),
+      get(host, 'application/json'),
+    ]);
+    const heard = await converse(world, policy, asking, { parallel: 1 });
+    const said = heard.map(({ text }) => text).join('\n');
+    expect(said.match(/403 Forbidden/g)).toHaveLength(2 * names.length);
     expect(said).not.toMatch(/good\.test|\d+\.\d+\.\d+\.\d+|fd12|fd00|2002:|ff9b|fe80|::1/);
     for (const word of ['metadata address', 'private address', 'loopback', ' shared', 'benchmark address'])
       expect(said.replaceAll(/\S+\.test/g, '')).not.toContain(word);

@@ -4,12 +4,12 @@ import { isSpecialName } from './host.ts';
 describe('isSpecialName', () => {
   const SPECIAL: Record<string, string> = {
     'names of this machine':
-      'localhost foo.localhost a.b.localhost ip6-localhost ip6-loopback localhost.localdomain',
+      'localhost foo.localhost a.b.localhost ip6-localhost ip6-loopback localhost.localdomain localhost6.localdomain6',
     'names without a dot': 'router com metadata instance-data',
     'names of private networks':
       'printer.local db.internal x.home.arpa nas.lan wiki.corp tv.home web.intranet',
     'names of clusters and containers':
-      'kubernetes.default.svc api.default.svc.cluster.local host.docker.internal',
+      'kubernetes.default.svc api.default.svc.cluster.local host.docker.internal vault.service.consul',
     'metadata services':
       'metadata.google.internal instance-data.ec2.internal metadata.tencentyun.com metadata.goog',
     'services that answer with the address in the name':

@@ -18,8 +18,11 @@ export const PRIVATE_SUFFIXES: ReadonlySet<string> = new Set([
   'lan',
   'mail',
   'localdomain',
-  // search lists of container clusters
+  'localdomain4',
+  'localdomain6',
+  // search lists of clusters
   'svc',
+  'consul',
 ]);
 
 /** Public domains that lead there all the same, with every name below them. */

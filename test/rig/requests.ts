@@ -105,6 +105,7 @@ export const REFUSED: ReadonlyArray<readonly [title: string, octets: string]> = 
   ['a chunk size beyond numbers', chunked(`10000000000000005\r\nevil!\r\n0\r\n\r\n`)],
   ['a chunk size that ends with LF', chunked(`5\nevil!\r\n0\r\n\r\n`)],
   ['a chunk extension with LF', chunked(`5;a\nevil\r\n0\r\n\r\n`)],
+  ['chunks that know no CR', chunked(`2;a\nxx\n0\n\n${EVIL.replaceAll('\r\n', '\n')}`)],
   ['a chunk extension with CR', chunked(`5;a\rbc\r\nevil!\r\n0\r\n\r\n`)],
   ['a chunk that ends with LF', chunked(`1\r\na\n4\r\nevil\r\n0\r\n\r\n`)],
   ['a chunk longer than its size', chunked(`1\r\nabevil\r\n0\r\n\r\n`)],
