@@ -119,6 +119,8 @@ describe('what a rule allows', () => {
     client.send(get('good.test'));
     await client.untilEnded();
     expect(client.text).toContain('X-Clawctl-Reason: audit-unavailable');
+    // The recorder has counted it as refused; a refusal more would count it twice.
+    expect(fence.recorder.lines.filter((line) => line.startsWith('refusal'))).toEqual([]);
     expect(fence.asked).toEqual([]);
     expect(server.ends).toEqual([]);
   });

@@ -1,5 +1,5 @@
 /** The rows of one connection: its decision, perhaps a refusal, its close; one set for each HTTP request. */
-import type { DecisionEvent } from '../events/event.ts';
+import type { DecisionEvent, RefusalEvent } from '../events/event.ts';
 import { hostText } from '../names/host.ts';
 import type { Socket } from '../net/socket.ts';
 import { ruleText } from '../policy/decide.ts';
@@ -19,6 +19,10 @@ interface OpenRow {
   /** What the far socket had counted when the row began. */
   up: number;
   down: number;
+  /** Whether its decision is in the store; null until that is known. */
+  recorded: boolean | null;
+  /** A refusal that waits until it is known. */
+  refusal: RefusalEvent | null;
 }
 
 /** For the record only: names sent by a peer may be long. */
@@ -46,16 +50,21 @@ export class Rows {
     const id = this.session.nextConnection();
     const up = far?.bytesOut ?? 0;
     const down = far?.bytesIn ?? 0;
-    this.#open = { id, target, openedAt: this.acceptedAt, up, down };
+    const row: OpenRow = {
+      ...{ id, target, openedAt: this.acceptedAt, up, down },
+      ...{ recorded: null, refusal: null },
+    };
+    this.#open = row;
     this.acceptedAt = this.around.clock.monotonic();
     try {
-      return await this.around.recorder.decide(
-        this.#decision(id, protocol, target, decision, decision.reason),
-      );
+      const event = this.#decision(id, protocol, target, decision, decision.reason);
+      row.recorded = await this.around.recorder.decide(event);
     } catch (bug) {
       this.around.onBug(bug);
-      return false;
+      row.recorded = false;
     }
+    if (row.recorded && row.refusal !== null) this.around.recorder.note(row.refusal);
+    return row.recorded;
   }
 
   /** A refusal at hop 3 is one row, and need not be waited for. */
@@ -64,11 +73,14 @@ export class Rows {
     this.around.recorder.decide(event).catch(this.around.onBug);
   }
 
-  /** What had been let through is refused after all. */
+  /**
+   * What had been let through is refused after all. Where its decision could not be recorded there is nothing to
+   * take back: the recorder has counted it as refused.
+   */
   refuse({ reason, detail }: Problem): void {
     const row = this.#open;
-    if (row === null) return;
-    this.around.recorder.note({
+    if (row === null || row.recorded === false) return;
+    const event: RefusalEvent = {
       kind: 'refusal',
       time: this.around.clock.now(),
       agent: this.session.agent,
@@ -78,7 +90,9 @@ export class Rows {
       port: row.target.port,
       reason,
       detail: detail?.slice(0, DETAIL_MAX) ?? null,
-    });
+    };
+    if (row.recorded) this.around.recorder.note(event);
+    else row.refusal = event;
   }
 
   close(outcome: Outcome, reason: Reason | null): void {
