@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:tes
 import { rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { PRESETS } from '../src/policy/presets/presets.ts';
+import { keepAsking, linesOf } from './rig/lines.ts';
 import { GREETER_PORT, ORIGIN, ORIGIN6 } from './rig/origins.ts';
 import { inRig, openWorld, type World } from './rig/world.ts';
 
@@ -10,31 +11,6 @@ const CLAWCTL = process.env.CLAWCTL_TEST_BINARY ?? resolve(import.meta.dir, '../
 const ALLOWED = PRESETS.find((preset) => preset.name === 'default')!.hosts;
 /** A second, and half of one for a busy machine. */
 const SOON = 1_500;
-
-/** Prints the status of one request after another, or what the gateway refused it for. */
-const KEEP_ASKING = (host: string) =>
-  `while :; do curl -s -o /dev/null -D - http://${host}/hello | tr -d '\\r' |
-    sed -n 's/^HTTP.* \\([0-9]*\\) .*/\\1/p; s/X-Clawctl-Reason: //p' | tail -n 1; sleep 0.05; done`;
-
-/** Waits for lines of a stream. */
-function linesOf(stream: ReadableStream<Uint8Array>) {
-  const reader = stream.getReader();
-  const decoder = new TextDecoder();
-  let rest = '';
-  return async (wanted: string): Promise<string> => {
-    for (;;) {
-      const lines = rest.split('\n');
-      const at = lines.findIndex((line, index) => index < lines.length - 1 && line.includes(wanted));
-      if (at >= 0) {
-        rest = lines.slice(at + 1).join('\n');
-        return lines[at]!;
-      }
-      const { done, value } = await reader.read();
-      if (done) throw new Error(`it ended without ${wanted}: ${rest}`);
-      rest += decoder.decode(value, { stream: true });
-    }
-  };
-}
 
 describe.skipIf(!inRig)('somebody who follows the guide', () => {
   let world: World;
@@ -134,10 +110,10 @@ describe.skipIf(!inRig)('somebody who follows the guide', () => {
   });
 
   test('opens and shuts a running fence within a second', async () => {
-    const running = fence(KEEP_ASKING('allowed.test'));
-    const line = linesOf(running.stdout);
+    const running = fence(keepAsking('allowed.test'));
+    const lines = linesOf(running.stdout);
     try {
-      await line('no-rule');
+      await lines.until('no-rule');
       for (const [command, becomes] of [
         ['add', '200'],
         ['remove', 'no-rule'],
@@ -145,7 +121,7 @@ describe.skipIf(!inRig)('somebody who follows the guide', () => {
       ] as const) {
         expect((await type(command, 'allowed.test')).code).toBe(0);
         const done = Date.now();
-        await line(becomes);
+        await lines.until(becomes);
         expect(Date.now() - done).toBeLessThan(SOON);
       }
     } finally {
@@ -162,11 +138,11 @@ print(s.recv(100).decode().strip(), flush=True)
 try: s.recv(1)
 except ConnectionResetError: print("reset", flush=True)`;
     const running = fence(`python3 -c '${script}'`);
-    const line = linesOf(running.stdout);
-    await line('220');
+    const lines = linesOf(running.stdout);
+    await lines.until('220');
     await type('remove', 'allowed.test');
     const done = Date.now();
-    await line('reset');
+    await lines.until('reset');
     expect(Date.now() - done).toBeLessThan(SOON);
     await running.exited;
   });
@@ -174,11 +150,11 @@ except ConnectionResetError: print("reset", flush=True)`;
   test('allows a host for a while', async () => {
     expect((await type('add', 'allowed.test', '--for', '2s', '--note', 'a try')).code).toBe(0);
     const began = Date.now();
-    const running = fence(KEEP_ASKING('allowed.test'));
-    const line = linesOf(running.stdout);
+    const running = fence(keepAsking('allowed.test'));
+    const lines = linesOf(running.stdout);
     try {
-      await line('200');
-      await line('expired');
+      await lines.until('200');
+      await lines.until('expired');
       expect(Date.now() - began).toBeLessThan(2_000 + SOON);
       expect((await type('list')).stdout).toMatch(/^allowed\.test\t· Expired\t80,443\t.*\ta try$/m);
       expect((await json('check', 'allowed.test')).reason).toBe('expired');
@@ -196,10 +172,10 @@ except ConnectionResetError: print("reset", flush=True)`;
       stdout: 'pipe',
       stderr: 'ignore',
     });
-    const line = linesOf(following.stdout);
-    const running = fence(KEEP_ASKING('evil.test'));
+    const lines = linesOf(following.stdout);
+    const running = fence(keepAsking('evil.test'));
     try {
-      const event = JSON.parse(await line('"host":"evil.test","port":80'));
+      const event = JSON.parse(await lines.until('"host":"evil.test","port":80'));
       expect(event).toMatchObject({
         ...{ schema: 'clawctl.egress.event/v1', kind: 'decision', agent: 'agent' },
         ...{ verdict: 'deny', reason: 'no-rule' },
@@ -219,10 +195,10 @@ except ConnectionResetError: print("reset", flush=True)`;
       const running = fence(
         `trap 'echo ended; exit 9' INT TERM HUP; echo began; while :; do sleep 0.05; done`,
       );
-      const line = linesOf(running.stdout);
-      await line('began');
+      const lines = linesOf(running.stdout);
+      await lines.until('began');
       running.kill(signal);
-      await line('ended');
+      await lines.until('ended');
       expect(await running.exited).toBe(9);
     },
   );
