@@ -46,6 +46,12 @@ for line in sys.stdin:
     print(end, flush=True)
 `;
 
+/** In one step, as an editor does: a fence that starts meanwhile sees the one or the other. */
+function replace(file: string, text: string): void {
+  writeFileSync(`${file}.new`, text);
+  renameSync(`${file}.new`, file);
+}
+
 describe.skipIf(!inRig)('while a program runs', () => {
   let world: World;
   let witnesses: Witness[];
@@ -105,11 +111,7 @@ describe.skipIf(!inRig)('while a program runs', () => {
     const telling = (async () => {
       for await (const piece of child.stderr) told += new TextDecoder().decode(piece);
     })();
-    /** In one step, as an editor does. */
-    const write = (text: string) => {
-      writeFileSync(`${file}.new`, text);
-      renameSync(`${file}.new`, file);
-    };
+    const write = (text: string) => replace(file, text);
     const end = async () => {
       child.stdin.end();
       await child.exited;
@@ -227,7 +229,7 @@ describe.skipIf(!inRig)('while a program runs', () => {
   test('a download goes on to the last octet while other rules come and go, and an upload stops in the middle', async () => {
     const policy = (more: string) => `version: 1\nallow: [allowed.test${more}]\n`;
     const file = join(world.folder, 'download.yaml');
-    writeFileSync(file, policy(''));
+    replace(file, policy(''));
     const flags = ['run', '--policy', file, '--agent', 'download', '--', 'sh', '-c'];
     const run = (script: string) =>
       Bun.spawn([join(import.meta.dir, '../clawctl'), 'egress', ...flags, script], {
@@ -239,20 +241,20 @@ describe.skipIf(!inRig)('while a program runs', () => {
       });
     const down = run(`curl -sS --limit-rate 32M http://allowed.test/bytes/${SIZE} | sha256sum`);
     const changing = setInterval(
-      () => writeFileSync(file, policy(Math.random() < 0.5 ? ', other.test' : ', evil.test')),
+      () => replace(file, policy(Math.random() < 0.5 ? ', other.test' : ', evil.test')),
       100,
     );
     const done = await finish(down);
     clearInterval(changing);
     expect(done.stdout.slice(0, 64)).toBe(createHash('sha256').update(Buffer.alloc(SIZE)).digest('hex'));
 
-    writeFileSync(file, policy(''));
+    replace(file, policy(''));
     const up = run(
       'head -c 1G /dev/zero | curl -sS -m 20 --limit-rate 4M -H Expect: -T - http://allowed.test/hash; echo "ended $?"',
     );
     expect(await until(() => world.origins.hosts.at(-1) === 'allowed.test')).toBe(true);
     await Bun.sleep(200);
-    writeFileSync(file, 'version: 1\nallow: [other.test]\n');
+    replace(file, 'version: 1\nallow: [other.test]\n');
     const cut = await finish(up);
     expect(cut.stdout).toMatch(/^ended (?!0)\d+\n$/);
   }, 20_000);
