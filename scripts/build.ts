@@ -48,6 +48,8 @@ try {
     compile: {
       outfile: 'dist/clawctl',
       executablePath: runtime,
+      // Fewer functions compiled while starting; src/base/compiler.ts ends it.
+      jitPolicy: 100,
       autoloadDotenv: false,
       autoloadBunfig: false,
     },

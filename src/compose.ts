@@ -5,6 +5,7 @@
  */
 import { networkInterfaces } from 'node:os';
 import { systemClock } from './base/clock.ts';
+import { compileFromNowOn } from './base/compiler.ts';
 import type { Failure } from './base/failure.ts';
 import type { Paths } from './base/paths.ts';
 import { isKilled } from './config/killswitch.ts';
@@ -152,6 +153,7 @@ export async function serveFence(
   if (modeOf(loaded.policy) === 'observe') telling.alarm('NOT ENFORCED: the policy only observes');
   notice('gateway-started', describe(loaded));
   sandbox.go();
+  compileFromNowOn();
   const code = await sandbox.exited;
   if (refusalLog !== null) {
     const { packets, missed } = readLastRefusals(refusalLog, sandbox.listeners.dnsUdp[0]!);

@@ -3,6 +3,7 @@
  * start is part of the start of every fenced command. Then `run`, which starts to build the fence before
  * any library loads. Then everything else.
  */
+import { compileFromNowOn } from './base/compiler.ts';
 import { hasObeyed, putAside } from './cli/environment.ts';
 import { readRunArguments } from './cli/runarguments.ts';
 
@@ -11,6 +12,7 @@ async function main(words: readonly string[]): Promise<number> {
     const request = readRunArguments(words.slice(2));
     if (request !== null) return (await import('./cli/run.ts')).run(request);
   }
+  compileFromNowOn();
   return (await import('./cli/program.ts')).runProgram(words);
 }
 

@@ -1,4 +1,5 @@
 /** Loads one large policy on a thread of its own. */
+import { compileFromNowOn } from '../base/compiler.ts';
 import { Failure, type FailureCode } from '../base/failure.ts';
 import { type LoadedPolicy, loadPolicy, type PolicySource } from './load.ts';
 
@@ -8,6 +9,7 @@ export type Answer =
 
 declare const self: Worker;
 
+compileFromNowOn();
 self.onmessage = ({ data }: MessageEvent<PolicySource>) => {
   try {
     const loaded = loadPolicy(data);

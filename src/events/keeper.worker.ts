@@ -5,6 +5,7 @@
  */
 import type { Database } from 'bun:sqlite';
 import { existsSync } from 'node:fs';
+import { compileFromNowOn } from '../base/compiler.ts';
 import { signingKey } from './checkpoint.ts';
 import type { KeeperMessage } from './keeper.ts';
 import { writeBack } from './log.ts';
@@ -27,6 +28,7 @@ interface Opened {
 
 let stopped = false;
 
+compileFromNowOn();
 self.onmessage = ({ data }: MessageEvent<KeeperMessage>) => {
   if (data === 'stop') stopped = true;
   else void keep(data.store, data.limits);

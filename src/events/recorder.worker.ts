@@ -1,4 +1,5 @@
 /** The thread that writes. It is told the store's path once, then gets batches as JSON and answers each. */
+import { compileFromNowOn } from '../base/compiler.ts';
 import type { Row } from './row.ts';
 import { createWriter, type Writer, type Written } from './writer.ts';
 
@@ -15,6 +16,11 @@ self.onmessage = ({ data }: MessageEvent<string>) => {
     self.postMessage({ ok: true, replaced: null } satisfies Written);
     return;
   }
-  if ('path' in message) writer = createWriter(message.path);
-  self.postMessage(writer!.write('rows' in message ? message.rows : []));
+  if ('path' in message) {
+    writer = createWriter(message.path);
+    self.postMessage(writer.write([]));
+    compileFromNowOn();
+    return;
+  }
+  self.postMessage(writer!.write(message.rows));
 };

@@ -30,7 +30,7 @@ import {
 } from './handshake.ts';
 import { homeFolders, openHomeLayer } from './home.ts';
 import { failureOfBubblewrap, failureOfInside, findBubblewrap, isInFence } from './kernel.ts';
-import { type MountPlan, planMounts } from './mounts.ts';
+import { type MountPlan, planMounts, socketsInSight } from './mounts.ts';
 import { hasEnded } from './processes.ts';
 import { ownProgram } from './program.ts';
 import { specialFiles } from './special.ts';
@@ -92,6 +92,7 @@ export async function launch(request: LaunchRequest): Promise<Sandbox> {
     sendMessage(started.channel, { kind: 'plan', plan: planOf(request, started, canaries) });
     const network = await nextMessage<NetworkReport>(started, 'network', request);
     started.owned.push(...network.descriptors);
+    started.stdio.begin();
     const locked = await nextMessage<LockedReport>(started, 'locked', request);
     return standing(request, started, canaries, network, locked);
   } catch (error) {
@@ -145,7 +146,6 @@ function start(request: LaunchRequest): Started {
       layer: home.layer,
       uid,
       runtimeFolder: XDG_RUNTIME_DIR?.startsWith('/') ? XDG_RUNTIME_DIR : null,
-      openSockets: openSocketPaths(),
     });
     const stdio = prepareStdio();
     const [channel, theirs] = socketPair(START_MILLISECONDS);
@@ -173,7 +173,6 @@ function start(request: LaunchRequest): Started {
       env: BARE_ENVIRONMENT,
       cwd: '/',
     } as never);
-    stdio.begin();
     const { variables, credentials } = commandEnvironment(request.environment, {
       runtimeFolder: mounts.runtimeFolder,
       writable: mounts.writable,
@@ -217,7 +216,11 @@ function planOf(request: LaunchRequest, started: Started, canaries: Canaries): P
   const terminal = ownTerminal();
   const { inside, written, admitted } = started.mounts;
   const letIn = admitted.map(bytesToText);
-  const covered = specialFiles(written).filter((path) => !letIn.includes(path));
+  // Looking through all processes and folders takes a while, so it is done while bwrap works.
+  const covered = [
+    ...socketsInSight(started.mounts, openSocketPaths()),
+    ...specialFiles(written).filter((path) => !letIn.includes(path)),
+  ];
   return {
     command: request.command.map(bytesToText),
     environment: Object.entries(started.environment).map(([name, value]) => bytesToText(`${name}=${value}`)),

@@ -10,7 +10,7 @@ import { Failure } from '../base/failure.ts';
 import type { Paths } from '../base/paths.ts';
 import { credentialStores } from './credentials.ts';
 import { isWithin, realPath, withoutRepeats } from './folders.ts';
-import { bytesToText, type Mount } from './handshake.ts';
+import { type ByteText, bytesToText, type Mount } from './handshake.ts';
 import { concealed } from './hidden.ts';
 import type { HomeLayer } from './home.ts';
 import { aliasesOf, type MountPoint, mountPoints } from './mountpoints.ts';
@@ -35,8 +35,6 @@ export interface MountRequest {
   environment: Readonly<Record<string, string>>;
   /** The person's `$XDG_RUNTIME_DIR`. */
   runtimeFolder: string | null;
-  /** Open sockets with a path, as one character per byte. */
-  openSockets: readonly string[];
 }
 
 /** Something of the outside that is shown. `staged`: where bwrap mounts it until it is moved over the layer. */
@@ -127,15 +125,6 @@ export function planMounts(request: MountRequest): MountPlan {
     .sort((one, other) => one.path.length - other.path.length)
     .map((each, index) => ({ ...each, staged: isLayered(each.path) ? `${STAGE}/${index}` : null }));
 
-  const sockets = request.openSockets.filter(
-    (path) =>
-      !admitted.some((each) => bytesToText(each) === path) &&
-      !folders.some(
-        (folder) =>
-          isWithin(path, bytesToText(folder.path)) &&
-          !shown.some((each) => isWithin(path, bytesToText(each.path))),
-      ),
-  );
   return {
     private: folders,
     shown,
@@ -146,7 +135,7 @@ export function planMounts(request: MountRequest): MountPlan {
       ...shown.flatMap(({ path, staged }) =>
         staged === null ? [] : [{ kind: 'move', source: staged, target: bytesToText(path) } as const],
       ),
-      ...[...hidden.map(bytesToText), ...sockets].map((target) => ({ kind: 'hide', target }) as const),
+      ...hidden.map((path) => ({ kind: 'hide', target: bytesToText(path) }) as const),
       { kind: 'detach', target: STAGE },
     ],
     workspace,
@@ -156,6 +145,19 @@ export function planMounts(request: MountRequest): MountPlan {
     runtimeFolder: `/run/user/${request.uid}`,
     notices: workspace.notice === null ? [] : [workspace.notice],
   };
+}
+
+/** Of these sockets, those that the command would see and that were not let in. */
+export function socketsInSight(plan: MountPlan, sockets: readonly ByteText[]): ByteText[] {
+  return sockets.filter(
+    (path) =>
+      !plan.admitted.some((each) => bytesToText(each) === path) &&
+      !plan.private.some(
+        (folder) =>
+          isWithin(path, bytesToText(folder.path)) &&
+          !plan.shown.some((each) => isWithin(path, bytesToText(each.path))),
+      ),
+  );
 }
 
 const named = (name: string) => (path: string) => ({ path, name });

@@ -15,9 +15,9 @@ import { systemProgram } from './program.ts';
 export interface Stdio {
   /** What bwrap inherits as 0, 1 and 2. */
   child: [number, number, number];
-  /** Closes what only the child needs, and starts to copy. Call once it has been started. */
+  /** Closes what only the child needs, and starts to copy. Call after it has been started, and once. */
   begin(): void;
-  /** When all that the command has written has been taken. Ends the copy of stdin. */
+  /** When all that the command has written has been taken, also where copying had not begun. Ends the copy of stdin. */
   drained(): Promise<void>;
 }
 
@@ -73,22 +73,24 @@ export function prepareStdio(): Stdio {
     );
 
   const running: { copy: Subprocess; isInput: boolean }[] = [];
+  const begin = () => {
+    for (const { source, sink, isInput } of copies.splice(0))
+      running.push({
+        copy: Bun.spawn([cat!], {
+          stdio: [source, sink, 2],
+          env: BARE_ENVIRONMENT,
+          cwd: '/',
+          detached: true, // keys that the person presses are for the command
+        }),
+        isInput,
+      });
+    for (const fd of toClose.splice(0)) closeDescriptor(fd);
+  };
   return {
     child,
-    begin() {
-      for (const { source, sink, isInput } of copies)
-        running.push({
-          copy: Bun.spawn([cat!], {
-            stdio: [source, sink, 2],
-            env: BARE_ENVIRONMENT,
-            cwd: '/',
-            detached: true, // keys that the person presses are for the command
-          }),
-          isInput,
-        });
-      for (const fd of toClose) closeDescriptor(fd);
-    },
+    begin,
     async drained() {
+      begin();
       for (const { copy, isInput } of running) {
         if (isInput) copy.kill('SIGKILL');
         await copy.exited;
