@@ -5,7 +5,7 @@ import { Failure } from '../base/failure.ts';
 import { type Paths, pathsOf } from '../base/paths.ts';
 import { type Added, addPreset, addRules } from '../config/edit.ts';
 import { loadPolicy } from '../config/load.ts';
-import { displayName } from '../names/display.ts';
+import { displayName, printable } from '../names/display.ts';
 import { parseHost } from '../names/host.ts';
 import { ruleText } from '../policy/decide.ts';
 import type { Rule } from '../policy/decision.ts';
@@ -46,6 +46,12 @@ async function addHosts(
 ): Promise<void> {
   const now = systemClock.now();
   const { port = [], agent = null, note = null, force = false } = options;
+  if (note !== null && printable(note) !== note)
+    throw new Failure(
+      'usage',
+      'A note is one line of plain text.',
+      'Write it without line ends and control characters.',
+    );
   const ports = port.map(parsePort);
   const until = options.for === undefined ? null : now + durationOf(options.for);
   const additions = hosts.map((host) => ({ host, ports, agent, until, note, force }));

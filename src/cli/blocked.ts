@@ -10,8 +10,11 @@ import { displayName } from '../names/display.ts';
 import { authority, type Host, isSpecialName, parseHost } from '../names/host.ts';
 import type { LookalikeIndex } from '../names/lookalike.ts';
 import { allowedNames, imitationOf } from './imitation.ts';
-import { iso, number, printJson, printTable, say, sayRaw, when, yellow } from './output.ts';
+import { iso, number, onTerminal, printJson, printTable, say, sayRaw, when, yellow } from './output.ts';
 import { filterOf, type SpanOptions, spanText } from './timespan.ts';
+
+/** More than anybody reads on a terminal, which a flood would fill. */
+const MOST_ROWS = 100;
 
 export async function blocked(options: SpanOptions & { json?: boolean }): Promise<void> {
   const now = systemClock.now();
@@ -44,7 +47,12 @@ export async function blocked(options: SpanOptions & { json?: boolean }): Promis
     when(last, now),
     { text: note ?? '', paint: yellow },
   ]);
-  printTable(header, rows);
+  const shown = onTerminal ? rows.slice(0, MOST_ROWS) : rows;
+  printTable(header, shown);
+  if (shown.length < rows.length)
+    sayRaw(
+      `… and ${number(rows.length - shown.length).text} more; all of them: clawctl egress blocked | less\n`,
+    );
   adviseOn(items);
 }
 

@@ -84,6 +84,7 @@ describe('add', () => {
     ['--for soon', 'duration'],
     ['--agent ../x', 'name'],
     ['--preset nonesuch', 'preset'],
+    ['--note a\nb', 'one line'],
   ])('refuses %p', async (option, hint) => {
     const { code, err } = await person.type(
       `egress add ${option.startsWith('--preset') ? '' : 'a.test '}${option}`,
