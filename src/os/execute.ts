@@ -1,6 +1,6 @@
 /** Becoming another program: execve(2) with the search and the fallback of execvp(3). */
-import { statSync } from 'node:fs';
 import { EACCES, ENOENT, ENOEXEC, ENOTDIR } from './errno.ts';
+import { kindAt } from './files.ts';
 import { addressOf, errno, libc } from './libc.ts';
 
 const SIG_DFL = 0;
@@ -30,7 +30,7 @@ export function executeFile(argv: readonly Uint8Array[], environment: readonly U
 
 function isThere(path: Uint8Array): boolean {
   try {
-    return statSync(Buffer.from(path), { throwIfNoEntry: false }) !== undefined;
+    return kindAt(path) !== null;
   } catch {
     return false;
   }

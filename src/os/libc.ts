@@ -29,6 +29,7 @@ const { symbols } = dlopen('libc.so.6', {
   close: { args: ['int'], returns: 'int' },
   pipe2: { args: ['ptr', 'int'], returns: 'int' },
   memfd_create: { args: ['ptr', 'u32'], returns: 'int' },
+  pread: { args: ['int', 'ptr', 'u64', 'i64'], returns: 'i64' },
   pwrite: { args: ['int', 'ptr', 'u64', 'i64'], returns: 'i64' },
   fcntl: { args: ['int', 'int', 'i64'], returns: 'int' },
   flock: { args: ['int', 'int'], returns: 'int' },

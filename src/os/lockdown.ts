@@ -5,7 +5,6 @@
  * leaves the thread that calls it; so this must run on the thread that will call it, which is the first: /proc
  * shows that one under the process's own number, and there the outside checks it.
  */
-import { readdirSync } from 'node:fs';
 import { EINVAL, ENOSYS } from './errno.ts';
 import { restrictThread } from './landlock.ts';
 import { addressOf, check, errno, libc, OsError, systemCall } from './libc.ts';
@@ -35,6 +34,7 @@ function closeOthersOnExec(): void {
   } catch (error) {
     const isOlderKernel = error instanceof OsError && [ENOSYS, EINVAL].includes(error.errno); // before 5.11
     if (!isOlderKernel) throw error;
+    const { readdirSync } = process.getBuiltinModule('node:fs');
     for (const name of readdirSync('/proc/self/fd'))
       if (Number(name) > 2) libc.fcntl(Number(name), F_SETFD, FD_CLOEXEC);
   }

@@ -1,5 +1,5 @@
 /** What the kernel says of a process, and its place among the terminal's jobs. */
-import { readFileSync } from 'node:fs';
+import { readProc } from './files.ts';
 import { check, libc } from './libc.ts';
 
 /** Of the process's first thread. Sets are bit masks; see capabilities(7). */
@@ -20,12 +20,8 @@ export interface ProcessStatus {
 
 /** Null where there is no such process. A line that is missing is an Error: unknown is not harmless. */
 export function statusOf(pid: number | 'self'): ProcessStatus | null {
-  let text: string;
-  try {
-    text = readFileSync(`/proc/${pid}/status`, 'latin1');
-  } catch {
-    return null;
-  }
+  const text = readProc(`/proc/${pid}/status`);
+  if (text === null) return null;
   const line = (name: string) => {
     const found = new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(text)?.[1];
     if (found === undefined) throw new Error(`/proc/${pid}/status has no ${name}`);

@@ -1,8 +1,15 @@
 import { expect, test } from 'bun:test';
 import { once } from 'node:events';
+import { openSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { closeDescriptor } from './descriptors.ts';
-import { networkNamespaceOf, openDatagram, openListener, originalDestination } from './sockets.ts';
+import { closeDescriptor, openPipe, socketPair } from './descriptors.ts';
+import {
+  mayBeSocket,
+  networkNamespaceOf,
+  openDatagram,
+  openListener,
+  originalDestination,
+} from './sockets.ts';
 
 const fdOf = (socket: Socket) => (socket as unknown as { _handle: { fd: number } })._handle.fd;
 
@@ -18,6 +25,20 @@ test('a connection that was not redirected has no other destination than its own
   client.destroy();
   socket.destroy();
   server.close();
+});
+
+test('a socket is told from a pipe and from a folder', () => {
+  const fds = [...socketPair(), openDatagram('loopback4', 0), ...openPipe(), openSync('/', 'r')];
+  expect(fds.map(mayBeSocket)).toEqual([true, true, true, false, false, false]);
+  for (const fd of fds) closeDescriptor(fd);
+});
+
+test('what does not tell may be a socket: one is reached through a descriptor of its path', () => {
+  const O_PATH = 0o10000000;
+  const fd = openSync('/', O_PATH);
+  expect(mayBeSocket(fd)).toBe(true);
+  closeDescriptor(fd);
+  expect(mayBeSocket(fd)).toBe(true);
 });
 
 test('a listener on every address hears both families', async () => {

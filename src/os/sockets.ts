@@ -1,6 +1,6 @@
 /** What the runtime's own sockets do not offer: sockets by descriptor, and options that tell of a redirection. */
-import { EADDRNOTAVAIL, EAFNOSUPPORT } from './errno.ts';
-import { check, libc, OsError } from './libc.ts';
+import { EADDRNOTAVAIL, EAFNOSUPPORT, ENOTSOCK } from './errno.ts';
+import { check, errno, libc, OsError } from './libc.ts';
 
 const AF_UNIX = 1;
 const AF_INET = 2;
@@ -13,6 +13,7 @@ const SOL_IP = 0;
 const SOL_SOCKET = 1;
 const SOL_IPV6 = 41;
 const SO_REUSEADDR = 2;
+const SO_TYPE = 3;
 const SO_NETNS_COOKIE = 71;
 const SO_ORIGINAL_DST = 80; // linux/netfilter_ipv4.h; the number is the same for IPv6
 const IPV6_V6ONLY = 26;
@@ -40,6 +41,12 @@ export function networkNamespaceOf(fd: number): bigint | null {
   const length = new Uint32Array([8]);
   if (libc.getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, cookie, length) !== 0) return null;
   return cookie[0]!;
+}
+
+/** Whether a descriptor is a socket; also true of one that does not tell (opened by O_PATH, or not open at all). */
+export function mayBeSocket(fd: number): boolean {
+  const type = new Int32Array(1);
+  return libc.getsockopt(fd, SOL_SOCKET, SO_TYPE, type, new Uint32Array([4])) === 0 || errno() !== ENOTSOCK;
 }
 
 /** Where to bind: one loopback address, or every address of both families (of IPv4 where there is no IPv6). */

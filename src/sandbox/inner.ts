@@ -1,12 +1,12 @@
 /**
  * The inside of a starting fence: bwrap has executed this program in new user, network, pid and ipc namespaces,
  * with the mounts and the few capabilities that are needed here. It builds the network, hands the sockets out,
- * mounts the layers, gives up everything and becomes the command. Nothing of it is left then. It loads no library:
- * a person waits for it.
+ * mounts the layers, gives up everything and becomes the command. Nothing of it is left then. It loads no library,
+ * nor those of the runtime: a person waits for it.
  */
-import { chmodSync, fstatSync, mkdirSync, type Stats, statSync } from 'node:fs';
 import { EINVAL, ENOENT, errnoName } from '../os/errno.ts';
 import { executeFile, resetSignals } from '../os/execute.ts';
+import { kindAt } from '../os/files.ts';
 import { check, cString, libc, OsError } from '../os/libc.ts';
 import { lockDown } from '../os/lockdown.ts';
 import {
@@ -23,7 +23,14 @@ import { addLocalRoutes, raiseLoopback } from '../os/netlink.ts';
 import { openRefusalLog } from '../os/nflog.ts';
 import { applyRuleset } from '../os/nftables.ts';
 import { limitOpenFiles, makeForeground, signalsIn, statusOf } from '../os/process.ts';
-import { hasIpv6, knockAtPort, knockAtUnixSocket, openDatagram, openListener } from '../os/sockets.ts';
+import {
+  hasIpv6,
+  knockAtPort,
+  knockAtUnixSocket,
+  mayBeSocket,
+  openDatagram,
+  openListener,
+} from '../os/sockets.ts';
 import {
   CHANNEL,
   type FenceSocket,
@@ -87,7 +94,7 @@ export function inner(): never {
 /** A socket that came as stdin, stdout or stderr could be connected anew, outside our network. */
 function refuseSockets(): void {
   for (const fd of [0, 1, 2])
-    if (fstatSync(fd).isSocket()) throw new Error(`descriptor ${fd} is a socket of the outside`);
+    if (mayBeSocket(fd)) throw new Error(`descriptor ${fd} is a socket of the outside`);
 }
 
 function sendNetwork(): void {
@@ -184,6 +191,7 @@ function layOver(overlay: Extract<Mount, { kind: 'overlay' }>): 'kept' | 'memory
   const spare = textToBytes(overlay.spare);
   mountMemory(spare, overlay.memory);
   const [upper, work] = ['/upper', '/work'].map((name) => Buffer.concat([spare, Buffer.from(name)]));
+  const { chmodSync, mkdirSync, statSync } = process.getBuiltinModule('node:fs'); // hardly ever needed
   for (const folder of [upper!, work!]) mkdirSync(folder);
   chmodSync(upper!, statSync(lower).mode); // the layer's folder is what the command sees as the lower one's
   mountOverlay(lower, upper!, work!, target);
@@ -191,21 +199,11 @@ function layOver(overlay: Extract<Mount, { kind: 'overlay' }>): 'kept' | 'memory
   return 'memory';
 }
 
+/** What cannot be reached here, the command cannot reach either. */
 function hide(target: Buffer): void {
-  const found = statThrough(target);
-  if (found === null) return;
-  if (found.isDirectory()) coverFolder(target);
-  else coverFile(target);
-}
-
-/** Follows symbolic links, as mounting does. Null for what neither this process nor the command can reach. */
-function statThrough(path: Buffer): Stats | null {
-  try {
-    return statSync(path);
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) return null;
-    throw error;
-  }
+  const kind = kindAt(target);
+  if (kind === 'folder') coverFolder(target);
+  if (kind === 'other') coverFile(target);
 }
 
 function knockAtCanaries(plan: Plan): void {

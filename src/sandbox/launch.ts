@@ -90,20 +90,26 @@ export async function launch(request: LaunchRequest): Promise<Sandbox> {
   try {
     canaries = await openCanaries();
     sendMessage(started.channel, { kind: 'plan', plan: planOf(request, started, canaries) });
+    await untilReadable(started.channel);
     const network = await nextMessage<NetworkReport>(started, 'network', request);
     started.owned.push(...network.descriptors);
     started.stdio.begin();
+    // A few milliseconds away by now, and all that is left to be done waits for it.
     const locked = await nextMessage<LockedReport>(started, 'locked', request);
     return standing(request, started, canaries, network, locked);
   } catch (error) {
     canaries?.close();
     await end(started);
-    throw isHangup(error) ? failureOfBubblewrap(started.bwrap, await started.child.exited) : error;
+    if (isHangup(error)) throw failureOfBubblewrap(started.bwrap, await started.child.exited);
+    throw isSilence(error) ? unanswered() : error;
   }
 }
 
 /** bubblewrap may be gone before it was told anything. */
 const isHangup = (error: unknown) => error instanceof OsError && ['EPIPE', 'ECONNRESET'].includes(error.code);
+const isSilence = (error: unknown) => error instanceof OsError && error.code === 'EAGAIN';
+const unanswered = () =>
+  new Failure('sandbox-broken', 'The inside of the fence does not answer. The command was not started.');
 
 interface Started {
   bwrap: string;
@@ -235,20 +241,20 @@ function planOf(request: LaunchRequest, started: Started, canaries: Canaries): P
 }
 
 /** Waits without holding up the loading of everything else. Throws Failure. */
+async function untilReadable(channel: number): Promise<void> {
+  const deadline = performance.now() + START_MILLISECONDS;
+  while (!isReadable(channel)) {
+    if (performance.now() > deadline) throw unanswered();
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+/** Blocks. Throws Failure. */
 async function nextMessage<T extends InsideMessage>(
   started: Started,
   kind: T['kind'],
   request: LaunchRequest,
 ): Promise<T & { descriptors: number[]; pid: number }> {
-  const deadline = performance.now() + START_MILLISECONDS;
-  while (!isReadable(started.channel)) {
-    if (performance.now() > deadline)
-      throw new Failure(
-        'sandbox-broken',
-        'The inside of the fence does not answer. The command was not started.',
-      );
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
   const received: Received<InsideMessage> | null = receiveMessage<InsideMessage>(started.channel);
   if (received === null) throw failureOfBubblewrap(started.bwrap, await started.child.exited);
   const { message, descriptors, pid } = received;
