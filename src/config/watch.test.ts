@@ -116,6 +116,24 @@ describe('a policy that changes', () => {
     expect(watch.seen).toEqual([]);
   });
 
+  test('is taken though other changes keep following, if each is a file of its own', async () => {
+    using place = temporaryFolder();
+    const { policy } = place.paths;
+    mkdirSync(dirname(policy));
+    writeFileSync(policy, 'allow: [a.com]');
+    using watch = watching(place);
+    let count = 0;
+    const storm = setInterval(() => {
+      writeFileSync(`${policy}.new`, `allow: [a.com, b.com] # ${count++}`);
+      renameSync(`${policy}.new`, policy);
+    }, 20);
+    try {
+      expect(await watch.rules()).toBe(2);
+    } finally {
+      clearInterval(storm);
+    }
+  });
+
   test('of many rules is read on another thread', async () => {
     using place = temporaryFolder();
     using watch = watching(place);

@@ -14,6 +14,8 @@ import { type LoadedPolicy, loadPolicy, type PolicySource } from './load.ts';
 import type { Answer } from './watch.worker.ts';
 
 const LOOK_MILLISECONDS = 100;
+/** After so many looks in a row that each found another file in the old one's place, the one found is taken. */
+const MOST_RESTLESS_LOOKS = 4;
 /** Files above this size (thousands of rules) are parsed on another thread, for the data path never to stall. */
 const LARGEST_HERE = 32_768;
 
@@ -34,6 +36,7 @@ export function watchPolicy(
   const files = [source.paths.machinePolicy, own];
   let handled = files.map(identityOf);
   let seen = handled;
+  let restlessLooks = 0;
   let loading = false;
   let closed = false;
 
@@ -57,8 +60,16 @@ export function watchPolicy(
   const look = (): void => {
     const now = files.map(identityOf);
     const still = same(now, seen);
+    // A file that was put in the place of another is whole, however soon the next one follows; one that is
+    // written where it stands may be half of what it will be.
+    const replaced = now.every(
+      (identity, i) => identity?.text === seen[i]?.text || isOther(identity, seen[i]),
+    );
+    restlessLooks = still || !replaced ? 0 : restlessLooks + 1;
     seen = now;
-    if (!still || loading || same(now, handled)) return;
+    if (loading || same(now, handled)) return;
+    if (!still && restlessLooks < MOST_RESTLESS_LOOKS) return;
+    restlessLooks = 0;
     handled = now;
     loading = true;
     handle(now)
@@ -80,15 +91,22 @@ export function watchPolicy(
 }
 
 /** What tells one state of a file from another; null: there is no such file, or nobody may see it. */
-type Identity = { size: number; text: string } | null;
+type Identity = { file: string; size: number; text: string } | null;
 
-function identityOf(file: string): Identity {
+function identityOf(path: string): Identity {
   try {
-    const { dev, ino, size, mode, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
-    return { size: Number(size), text: [dev, ino, size, mode, mtimeNs, ctimeNs].join(' ') };
+    const { dev, ino, birthtimeNs, size, mode, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
+    // A number alone is given to the next file as soon as it is free.
+    const file = [dev, ino, birthtimeNs].join(' ');
+    return { file, size: Number(size), text: [file, size, mode, mtimeNs, ctimeNs].join(' ') };
   } catch {
     return null;
   }
+}
+
+/** Whether both are there and are two files. */
+function isOther(one: Identity, other: Identity | undefined): boolean {
+  return one !== null && other != null && one.file !== other.file;
 }
 
 function same(a: readonly Identity[], b: readonly Identity[]): boolean {
