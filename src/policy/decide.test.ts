@@ -322,6 +322,12 @@ deny:
     expect(ruleText(decisionOf(policy, 'github.com').rule!)).toBe('preset default');
   });
 
+  test('the machine-wide file by its whole path, for the own one has the same name', () => {
+    const source = { kind: 'file', file: '/etc/clawctl/egress.yaml', line: 3, column: 5 } as const;
+    const { rule } = decisionOf(policy, 'a.example.com');
+    expect(ruleText({ ...rule!, source })).toBe('/etc/clawctl/egress.yaml:3');
+  });
+
   test('the nearest miss as the reason', () => {
     const ended = { ...AT, now: Date.UTC(2026, 5, 1) };
     expect(decide(policy, targetOf('a.example.com', 8443), ended).reason).toBe('expired');

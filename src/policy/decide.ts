@@ -118,10 +118,14 @@ export function admits(rule: Rule, address: Address): boolean {
   });
 }
 
-/** Where a rule stands, in a few words: `egress.yaml:12`, `preset default`. */
+/**
+ * Where a rule stands, in a few words: `egress.yaml:12`, `preset default`. The machine-wide file has the same name as
+ * the person's own, so files of the system keep their folder.
+ */
 export function ruleText({ source }: Rule): string {
   if (source.kind === 'preset') return `preset ${source.preset}`;
-  return `${source.file.slice(source.file.lastIndexOf('/') + 1)}:${source.line}`;
+  const { file, line } = source;
+  return `${file.startsWith('/etc/') ? file : file.slice(file.lastIndexOf('/') + 1)}:${line}`;
 }
 
 function emptied(found: Found): Found {
