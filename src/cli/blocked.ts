@@ -5,6 +5,7 @@ import { pathsOf } from '../base/paths.ts';
 import { loadPolicy } from '../config/load.ts';
 import { isFolded } from '../events/distinct.ts';
 import { type Blocked, openQueries } from '../events/queries.ts';
+import { additionFor, shellQuoted } from '../gateway/refusal.ts';
 import { classOf } from '../names/addressclass.ts';
 import { displayName } from '../names/display.ts';
 import { authority, type Host, isSpecialName, parseHost } from '../names/host.ts';
@@ -56,14 +57,19 @@ export async function blocked(options: SpanOptions & { json?: boolean }): Promis
   adviseOn(items);
 }
 
-/** Says what to type, for the first refusal that names a host. */
+/** Says what to type, for the first refusal that a rule would change, or the first that names a host. */
 function adviseOn(items: readonly Blocked[]): void {
-  const item = items.find(({ host }) => parseHost(host) !== null);
-  if (item === undefined) return;
-  const host = parseHost(item.host)!;
-  const ports = item.port === 80 || item.port === 443 ? '' : ` --port ${item.port}`;
-  sayRaw(`\nTo allow one:   clawctl egress add ${item.host}${ports}\n`);
-  sayRaw(`To see why:     clawctl egress explain ${authority(host, item.port)} --agent ${item.agent}\n`);
+  const named = items.flatMap((item) => {
+    const host = parseHost(item.host);
+    return host === null
+      ? []
+      : [{ ...item, host, change: additionFor(host, item.port, item.reason, item.agent) }];
+  });
+  const chosen = named.find(({ change }) => change !== null) ?? named[0];
+  if (chosen === undefined) return;
+  const { host, port, agent, change } = chosen;
+  sayRaw(change === null ? '\n' : `\nTo allow one:   ${change}\n`);
+  sayRaw(`To see why:     clawctl egress explain ${shellQuoted(authority(host, port))} --agent ${agent}\n`);
 }
 
 /** Null while the policy is broken, which others tell. */

@@ -71,6 +71,18 @@ describe('blocked', () => {
     expect(code).toBe(0);
   });
 
+  test('advises to add nothing that adding would not change', async () => {
+    await record(
+      decision('denied.com', 'denied', { connection: 1 }),
+      decision('denied.com', 'denied', { connection: 2 }),
+    );
+    expect((await person.type('egress blocked')).err).not.toContain('egress add');
+    await record(decision('db.example.com', 'port', { connection: 3, port: 5432 }));
+    const { err } = await person.type('egress blocked');
+    expect(err).toContain('clawctl egress add db.example.com --port 5432\n');
+    expect(err).toContain('clawctl egress explain db.example.com:5432 --agent curl\n');
+  });
+
   test('as JSON has the fields that others build on', async () => {
     await record(decision('attacker.com', 'no-rule'));
     const { schema, items } = await person.json('egress blocked --json');

@@ -28,10 +28,18 @@ export function refusalOf(time: number, target: Target, { reason, detail }: Prob
   return { time, agent, host: hostText(host), port, reason, detail, suggestion };
 }
 
-/** What a person could type about this target. Of all that `parseHost` lets through, only brackets mean something to a shell. */
+/** Of all that `parseHost` lets through, only brackets mean something to a shell. */
+export const shellQuoted = (place: string) => (place.startsWith('[') ? `'${place}'` : place);
+
+/** What a person could type about this target. */
 function suggestionFor(host: Host, port: number, reason: Reason, agent: string): string {
-  const quoted = (text: string) => (text.startsWith('[') ? `'${text}'` : text);
-  const name = quoted(bracketed(hostText(host)));
+  const explain = `clawctl egress explain ${shellQuoted(authority(host, port))}`;
+  return additionFor(host, port, reason, agent) ?? explain;
+}
+
+/** The command that would allow it; null where no single rule would. */
+export function additionFor(host: Host, port: number, reason: Reason, agent: string): string | null {
+  const name = shellQuoted(bracketed(hostText(host)));
   const ports = port === 80 || port === 443 ? '' : ` --port ${port}`;
   switch (reason) {
     case 'no-rule':
@@ -42,7 +50,7 @@ function suggestionFor(host: Host, port: number, reason: Reason, agent: string):
     case 'agent':
       return `clawctl egress add ${name}${ports} --agent ${agent}`;
     default:
-      return `clawctl egress explain ${quoted(authority(host, port))}`;
+      return null;
   }
 }
 
