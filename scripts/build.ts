@@ -1,5 +1,6 @@
 /**
- * Builds dist/clawctl: one program that needs nothing but bubblewrap. Run: `npm run build`.
+ * Builds dist/clawctl: one program that needs nothing but bubblewrap. Run: `npm run build`, or with `-- FILE` to
+ * have it elsewhere.
  *
  * The runtime inside takes options from variables before any code of ours runs (BUN_OPTIONS can name a
  * file to execute, BUN_BE_BUN turns the program into a plain runtime, BUN_INSPECT and its like open a
@@ -8,10 +9,11 @@
  */
 import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { Glob } from 'bun';
 
 const root = resolve(import.meta.dir, '..');
+const outfile = resolve(process.argv[2] ?? join(root, 'dist/clawctl'));
 process.chdir(root);
 
 const FORGOTTEN = ['BUN_OPTIONS', 'BUN_BE_BUN', 'BUN_INSPECT'];
@@ -35,7 +37,7 @@ const scratch = mkdtempSync(join(tmpdir(), 'clawctl-build-'));
 try {
   const runtime = join(scratch, 'bun');
   await forgetVariables(process.execPath, runtime);
-  mkdirSync('dist', { recursive: true });
+  mkdirSync(dirname(outfile), { recursive: true });
   const result = await Bun.build({
     entrypoints: ['src/main.ts', ...workers],
     root: 'src',
@@ -46,7 +48,7 @@ try {
     minify: { whitespace: true, syntax: true, identifiers: false },
     bytecode: true,
     compile: {
-      outfile: 'dist/clawctl',
+      outfile,
       executablePath: runtime,
       // Fewer functions compiled while starting; src/base/compiler.ts ends it.
       jitPolicy: 100,
@@ -56,7 +58,7 @@ try {
   });
   for (const log of result.logs) console.error(log);
   if (!result.success) process.exit(1);
-  console.log('dist/clawctl');
+  console.log(outfile);
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }

@@ -93,7 +93,7 @@ export function createPerson(user: User): Person {
     return { out, err, code };
   };
   const run = (script: string, options: Options) => [
-    ...[CLAWCTL, 'egress', 'run', ...(options.flags ?? []), '--', 'sh', '-c', script],
+    ...[CLAWCTL, 'egress', 'run', ...(options.flags ?? []), '--', '/bin/sh', '-c', script],
   ];
   return {
     ...{ folder, home, workspace, config, state, environment },
@@ -106,10 +106,14 @@ export function createPerson(user: User): Person {
     },
     egress: (words, options = {}) => see(begin([CLAWCTL, 'egress', ...words], options)),
     fenced: (script, options = {}) => see(begin(run(script, options), options)),
-    unfenced: (script, options = {}) => see(begin(['sh', '-c', script], options)),
+    unfenced: (script, options = {}) => see(begin(['/bin/sh', '-c', script], options)),
     command: (script, options = {}) => [
       ...become,
-      ...(script === null ? [] : options.flags === undefined ? ['sh', '-c', script] : run(script, options)),
+      ...(script === null
+        ? []
+        : options.flags === undefined
+          ? ['/bin/sh', '-c', script]
+          : run(script, options)),
     ],
     start: (script, options = {}) => begin(run(script, options), options),
     leave: () => rmSync(folder, { recursive: true, force: true }),
