@@ -226,6 +226,7 @@ describe('an allowed name', () => {
       await client.untilEnded();
       expect(client.text).toStartWith('HTTP/1.1 502 ');
       expect(client.text).toContain(`X-Clawctl-Reason: ${reason}`);
+      expect(client.text).toContain(`${host}:80 not reached (${reason})`);
       client.socket.end();
       await client.untilClosed();
       await fence.recorded(`close ${host}:80 failed ${reason}`);

@@ -73,7 +73,8 @@ export function refusalDocument(refusal: Refusal): Record<string, string | numbe
 
 export function refusalLine(refusal: Refusal): string {
   const place = refusal.host.includes(':') ? `[${refusal.host}]` : refusal.host;
-  return `${place}:${refusal.port} refused (${refusal.reason}): ${REASONS[refusal.reason]}. A person can type: ${refusal.suggestion}`;
+  const what = isFailure(refusal.reason) ? 'not reached' : 'refused';
+  return `${place}:${refusal.port} ${what} (${refusal.reason}): ${REASONS[refusal.reason]}. A person can type: ${refusal.suggestion}`;
 }
 
 /** Whether an Accept header (RFC 9110 section 12.5.1) asks for JSON. Without quality values: what it names first. */

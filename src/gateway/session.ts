@@ -57,7 +57,7 @@ export class Session {
         ({ refusal, count }) =>
           `${new Date(refusal.time).toISOString()} ${refusalLine(refusal)}${count > 1 ? ` (${count} times)` : ''}\n`,
       );
-    return `Clawctl Egress refused, latest first:\n${lines.join('')}`;
+    return `What Clawctl Egress refused or could not reach, latest first:\n${lines.join('')}`;
   }
 
   refusalsJson(): string {
