@@ -49,6 +49,20 @@ export function mayBeSocket(fd: number): boolean {
   return libc.getsockopt(fd, SOL_SOCKET, SO_TYPE, type, new Uint32Array([4])) === 0 || errno() !== ENOTSOCK;
 }
 
+/**
+ * Whether a descriptor is a socket that was opened in another network namespace than this process is in. Kernels
+ * before 5.14 do not tell: there every socket passes for one.
+ */
+export function isFromOtherNetwork(fd: number): boolean {
+  const probe = check('socket', libc.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const own = networkNamespaceOf(probe);
+  libc.close(probe);
+  if (own === null)
+    return libc.getsockopt(fd, SOL_SOCKET, SO_TYPE, new Int32Array(1), new Uint32Array([4])) === 0;
+  const theirs = networkNamespaceOf(fd);
+  return theirs !== null && theirs !== own;
+}
+
 /** Where to bind: one loopback address, or every address of both families (of IPv4 where there is no IPv6). */
 export type Place = 'loopback4' | 'loopback6' | 'any4' | 'any';
 

@@ -25,6 +25,7 @@ import { applyRuleset } from '../os/nftables.ts';
 import { limitOpenFiles, makeForeground, signalsIn, statusOf } from '../os/process.ts';
 import {
   hasIpv6,
+  isFromOtherNetwork,
   knockAtPort,
   knockAtUnixSocket,
   mayBeSocket,
@@ -57,6 +58,7 @@ let step: Step = 'descriptors';
 export function inner(): never {
   try {
     refuseSockets();
+    refuseOutside();
     sendNetwork();
     step = 'plan';
     const plan = awaitPlan();
@@ -95,6 +97,14 @@ export function inner(): never {
 function refuseSockets(): void {
   for (const fd of [0, 1, 2])
     if (mayBeSocket(fd)) throw new Error(`descriptor ${fd} is a socket of the outside`);
+}
+
+/**
+ * What follows takes a network over: it must be one that was made for it, or root who starts this by hand (or a
+ * bwrap that does not do as it is told) would lose the machine's.
+ */
+function refuseOutside(): void {
+  if (!isFromOtherNetwork(CHANNEL)) throw new Error('there is no outside, or its network is this one');
 }
 
 function sendNetwork(): void {
