@@ -2,10 +2,11 @@
  * Somebody at a shell, root or not, with a home, a workspace and folders of clawctl's own, all in a folder that is
  * visible inside a fence. Every attack can run fenced, and unfenced as the same user: there it must work.
  */
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { type Subprocess, spawnSync } from 'bun';
+import { removeFolder } from './folder.ts';
 
 const CLAWCTL = process.env.CLAWCTL_TEST_BINARY ?? resolve(import.meta.dir, '../../clawctl');
 const isRoot = process.getuid!() === 0;
@@ -116,7 +117,7 @@ export function createPerson(user: User): Person {
           : run(script, options)),
     ],
     start: (script, options = {}) => begin(run(script, options), options),
-    leave: () => rmSync(folder, { recursive: true, force: true }),
+    leave: () => removeFolder(folder),
   };
 }
 

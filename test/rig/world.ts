@@ -1,8 +1,9 @@
 /** Everything around a fence in a test: name server, origins, sink, a home and XDG folders of its own. */
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Certificates, makeCertificates } from './certificates.ts';
+import { removeFolder } from './folder.ts';
 import { type NameServer, openNameServer } from './nameserver.ts';
 import { ORIGIN, ORIGIN6, type Origins, openOrigins, WEBSOCKET } from './origins.ts';
 import { openSink, type Sink } from './sink.ts';
@@ -136,7 +137,7 @@ export async function openWorld(): Promise<World> {
       nameServer.close();
       origins.close();
       sink.close();
-      rmSync(folder, { recursive: true, force: true });
+      removeFolder(folder);
     },
   };
 }
