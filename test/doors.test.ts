@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { chmodSync, closeSync, constants, openSync, readFileSync, readSync, renameSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createPerson, type Person, python, USERS, whyNoFence } from './rig/person.ts';
 
 const reason = await whyNoFence();
@@ -56,7 +56,7 @@ describe.skipIf(reason !== null).each([...USERS])('as %s, a UNIX socket', (user)
   });
 
   test('of a program in another network namespace leads nowhere', async () => {
-    const path = join(person.folder, 'elsewhere.sock');
+    const path = join(dirname(person.put(join(person.folder, 'elsewhere/x'))), 'socket');
     const listening = `require('net').createServer((s) => s.end()).listen('${path}', () => { require('fs').chmodSync('${path}', 0o777); console.log('up'); })`;
     const unshare = ['unshare', ...(isRoot ? [] : ['--user', '--map-current-user']), '--net'];
     const other = Bun.spawn([...unshare, process.execPath, '-e', listening], { stdout: 'pipe' });
