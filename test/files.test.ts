@@ -161,17 +161,7 @@ os.mkfifo("fifo"); os.symlink("/", "link"); print("built")`);
     });
 
     test('are not made where the working directory is or holds what matters', async () => {
-      const places = [
-        '/',
-        '/usr/bin',
-        '/etc',
-        person.home,
-        person.folder,
-        person.state,
-        person.config,
-        CHECKOUT,
-      ];
-      for (const cwd of places) {
+      for (const cwd of [person.home, person.folder, person.state, person.config]) {
         const seen = await person.fenced(touch('.'), { cwd });
         expect([cwd, seen.code, seen.err]).toEqual([cwd, 0, expect.stringMatching(/read-only|own copy/)]);
         expect(existsSync(join(cwd, 'made'))).toBe(false);
@@ -179,6 +169,15 @@ os.mkfifo("fifo"); os.symlink("/", "link"); print("built")`);
       await person.unfenced(touch('.'), { cwd: person.home });
       expect(existsSync(join(person.home, 'made'))).toBe(true);
     });
+  });
+
+  test('the system and our own program are read-only where the command starts there', async () => {
+    const look = 'test -w . && echo OUT';
+    for (const cwd of ['/', '/usr/bin', '/etc', CHECKOUT, join(CHECKOUT, 'src')]) {
+      const seen = await person.fenced(look, { cwd });
+      expect([cwd, seen.out, seen.err]).toEqual([cwd, '', expect.stringContaining('read-only')]);
+      if (user === 'root') expect([cwd, (await person.unfenced(look, { cwd })).out]).toEqual([cwd, 'OUT\n']);
+    }
   });
 
   test('files that tools execute are told at the end when they have changed', async () => {

@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { landlockAbi } from '../src/os/landlock.ts';
 import { createPerson, type Person, python, USERS, whyNoFence } from './rig/person.ts';
 import { until } from './rig/witness.ts';
 import { inRig, openWorld, type World } from './rig/world.ts';
@@ -91,22 +92,26 @@ if ctypes.CDLL(None).ptrace(0x4206, ${pid}, 0, 0) == 0: print("OUT")`),
     await victim.exited;
   });
 
-  test('the first process inside, which is bwrap, gives nothing away and obeys nobody', async () => {
-    const look = (pid: string) =>
-      ['environ', 'maps', 'mem', 'fd/0', 'root/etc', 'cwd/', 'ns/user']
-        .map(
-          (name) =>
-            `ls -L /proc/${pid}/${name} >/dev/null 2>&1 && head -c1 /proc/${pid}/${name} >/dev/null 2>&1 && echo ${name}`,
-        )
-        .join('; ');
-    const own = (await person.unfenced(look('$$'))).out;
-    expect(own).toContain('environ');
-    expect((await person.fenced(look('1'))).out).toBe('');
-    const { code, out } = await person.fenced('kill -9 1; kill -STOP 1; kill -TERM 1; echo alive');
-    expect([code, out]).toEqual([0, 'alive\n']);
-    const { out: words } = await person.fenced("tr '\\0' ' ' < /proc/1/cmdline");
-    for (const secret of [person.state, person.config]) expect(words).not.toContain(secret);
-  });
+  // Elsewhere it can be looked at: it has the fence's own namespaces, no capability and nothing of ours to show.
+  test.skipIf(landlockAbi() < 6)(
+    'the first process inside, which is bwrap, gives nothing away and obeys nobody',
+    async () => {
+      const look = (pid: string) =>
+        ['environ', 'maps', 'mem', 'fd/0', 'root/etc', 'cwd/', 'ns/user']
+          .map(
+            (name) =>
+              `ls -L /proc/${pid}/${name} >/dev/null 2>&1 && head -c1 /proc/${pid}/${name} >/dev/null 2>&1 && echo ${name}`,
+          )
+          .join('; ');
+      const own = (await person.unfenced(look('$$'))).out;
+      expect(own).toContain('environ');
+      expect((await person.fenced(look('1'))).out).toBe('');
+      const { code, out } = await person.fenced('kill -9 1; kill -STOP 1; kill -TERM 1; echo alive');
+      expect([code, out]).toEqual([0, 'alive\n']);
+      const { out: words } = await person.fenced("tr '\\0' ' ' < /proc/1/cmdline");
+      for (const secret of [person.state, person.config]) expect(words).not.toContain(secret);
+    },
+  );
 
   test('only processes of the fence are seen', async () => {
     const count = `ls /proc | grep -c '^[0-9]'`;
