@@ -1,9 +1,13 @@
 /**
  * Load from inside a fence (or without one): `requests HOST SECONDS PARALLEL` opens a new connection for every
  * request, `keepalive …` sends them all on PARALLEL connections. Prints requests per second.
+ *
+ * New connections are closed by the origin first. Whoever closes first keeps the address and port of the connection
+ * for a minute (TIME_WAIT); on the client's side, thousands a second would use up all ports within seconds.
  */
 const [mode, host, seconds = '2', parallel = '16'] = process.argv.slice(2);
-const QUESTION = `GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
+const keepAlive = mode === 'keepalive';
+const QUESTION = `GET / HTTP/1.1\r\nHost: ${host}\r\n${keepAlive ? '' : 'Connection: close\r\n'}\r\n`;
 const end = performance.now() + Number(seconds) * 1000;
 let done = 0;
 
@@ -16,7 +20,8 @@ function oneConnection(): Promise<void> {
         open: (socket) => void socket.write(QUESTION),
         data(socket) {
           done += 1;
-          if (mode === 'keepalive' && performance.now() < end) socket.write(QUESTION);
+          if (!keepAlive) return;
+          if (performance.now() < end) socket.write(QUESTION);
           else socket.end();
         },
         close: () => finish(),

@@ -35,7 +35,7 @@ class Bench {
 
   /** Runs a shell line that prints one number, with or without the fence around it. */
   async run(line: string, fenced: boolean): Promise<Result> {
-    const shell = ['sh', '-c', `${line}; read -r wait`];
+    const shell = ['sh', '-c', `${line} || exit; read -r wait`];
     const policy = join(this.folder, 'policy.yaml');
     const command = fenced ? [BINARY, 'egress', 'run', '--quiet', '--policy', policy, '--', ...shell] : shell;
     const child = Bun.spawn(command, {

@@ -6,7 +6,7 @@ interface Limit {
 }
 
 export const LIMITS: readonly Limit[] = [
-  { figure: /^start_ms: run -- true/, atMost: 50 },
+  { figure: /^start_ms: run -- true$/, atMost: 50 },
   { figure: /^start: times bare bwrap/, atMost: 10 },
   { figure: /^start: of the peer/, atMost: 0.15 },
   { figure: /^throughput: of direct/, atLeast: 0.55 },

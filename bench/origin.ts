@@ -1,4 +1,7 @@
-/** A fast HTTP origin in a process of its own: `/bytes/N` sends N zero octets, anything else a short answer. */
+/**
+ * A fast HTTP origin in a process of its own: `/bytes/N` sends N zero octets, anything else a short answer, and closes
+ * where it was asked to.
+ */
 const [address = '127.0.0.1', port = '80'] = process.argv.slice(2);
 const BLOCK = Buffer.alloc(1 << 20);
 const SHORT = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
@@ -24,8 +27,13 @@ Bun.listen<Sending>({
       socket.data = { left: 0 };
     },
     data(socket, bytes) {
-      const count = bytes.toString('latin1').match(/^GET \/bytes\/(\d+) /)?.[1];
-      if (count === undefined) return void socket.write(SHORT);
+      const head = bytes.toString('latin1');
+      const count = /^GET \/bytes\/(\d+) /.exec(head)?.[1];
+      if (count === undefined) {
+        if (head.includes('Connection: close')) socket.end(SHORT);
+        else socket.write(SHORT);
+        return;
+      }
       socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${count}\r\n\r\n`);
       socket.data.left = Number(count);
       send(socket);
