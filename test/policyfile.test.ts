@@ -2,8 +2,8 @@
  * The command in the fence cannot change what decides about it: the policy, the store, the kill switch, and every link
  * and folder on the way there. Each attack also runs without a fence, where it must succeed.
  */
-import { afterAll, afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { existsSync, linkSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { createPerson, type Options, type Person, USERS, whyNoFence } from './rig/person.ts';
 
@@ -170,13 +170,8 @@ describe.skipIf(reason !== null).each([...USERS])('as %s, what clawctl keeps', (
 
 const canMount = process.getuid!() === 0 && Bun.spawnSync(['unshare', '--mount', 'true']).success;
 describe.skipIf(reason !== null || !canMount)('where the home is mounted a second time', () => {
-  const person = createPerson('root');
-  afterAll(() => {
-    person.leave();
-    rmSync(person.folder, { recursive: true, force: true });
-  });
-
   test('neither the policy nor a credential store is reached by the other path', async () => {
+    const person = createPerson('root');
     const policy = person.put(join(person.config, 'clawctl/egress.yaml'), BEFORE);
     person.put(join(person.home, '.ssh/id'), 'secret\n');
     const other = join(person.folder, 'other');
@@ -194,5 +189,6 @@ describe.skipIf(reason !== null || !canMount)('where the home is mounted a secon
     expect(readFileSync(policy, 'utf8')).toBe(BEFORE);
     expect(mounted()).toBe('secret\nended\n');
     expect(readFileSync(policy, 'utf8')).toBe('changed\n');
+    person.leave();
   });
 });
