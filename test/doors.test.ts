@@ -186,7 +186,7 @@ s.connect(("127.0.0.1", ${port(second)})); print("OUT")`);
   test('has no descriptor but 0, 1 and 2', async () => {
     const secret = openSync(person.put(join(person.folder, 'secret'), 'secret'), 'r');
     // By the time it looks, the shell has closed what it listed the folder with.
-    const list = 'for f in /proc/$$/fd/*; do [ -e $f ] && echo ${f##*/}; done';
+    const list = 'for f in /proc/$$/fd/*; do [ -e $f ] && basename $f; done';
     const open = async (flags?: string[]) => {
       const child = Bun.spawn(outside(list, flags), {
         cwd: person.workspace,
