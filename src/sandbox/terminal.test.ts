@@ -44,7 +44,8 @@ describe.skipIf(reason !== null)('at a terminal', () => {
 
   test('the command is stopped, continued and interrupted by keys', async () => {
     const { type, shell } = openShell(place);
-    await type(`${fenced(['sh', '-c', 'echo up; cat'])}\n`, '\nup');
+    // Not `cat` as a child of sh: a key that comes between its vfork and exec stops the child alone, fence or not.
+    await type(`${fenced(['sh', '-c', 'echo up; exec cat'])}\n`, '\nup');
     await type('\x1a', 'Stopped');
     await type('fg\n', 'sh');
     await type('hello\n', '\nhello');
@@ -56,8 +57,7 @@ describe.skipIf(reason !== null)('at a terminal', () => {
   test('a shell inside has jobs of its own, the size of the window, and a way to be suspended', async () => {
     const { type, shell } = openShell(place);
     await type(`${fenced(['env', 'PS1=inside> ', 'bash', '--norc', '--noprofile', '-i'])}\n`, 'inside>');
-    await type('sleep 100\n', '\n');
-    await Bun.sleep(100);
+    await type("sh -c 'echo up; exec sleep 100'\n", '\nup');
     await type('\x1a', 'Stopped');
     await type('kill %1; stty size\n', '24 200');
     shell.terminal.resize(99, 33);
@@ -74,8 +74,7 @@ describe.skipIf(reason !== null)('at a terminal', () => {
     const { type, shell } = openShell(place);
     await type(`${fenced(['sleep', '1'])} & echo started\n`, 'started');
     await type('echo still here\n', 'still here');
-    await type(`sh -c '${fenced(['true'])}; read line; echo got $line'\n`, '\n');
-    await Bun.sleep(500);
+    await type(`sh -c '${fenced(['true'])}; echo asking; read line; echo got $line'\n`, '\nasking');
     await type('words\n', 'got words');
     shell.kill('SIGKILL');
   });
