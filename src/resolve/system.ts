@@ -2,13 +2,13 @@
  * The system's own resolver: getaddrinfo(3) on a thread of its own, so hosts file, nsswitch and search list
  * count as they do for every other program of this machine.
  */
-import { lookup } from 'node:dns';
 import { parseAddress } from '../names/address.ts';
 import type { Upstream } from './upstream.ts';
 
 export const lookupBySystem: Upstream = (name) =>
   new Promise((resolve) => {
-    lookup(name, { all: true, verbatim: true }, (error, results) => {
+    // Loaded by the first question: many a command asks none.
+    process.getBuiltinModule('node:dns').lookup(name, { all: true, verbatim: true }, (error, results) => {
       if (error !== null) {
         resolve({ ok: false, detail: error.code === 'ENOTFOUND' ? 'nxdomain' : (error.code ?? 'failed') });
         return;
