@@ -2,10 +2,9 @@
  * Listeners on our own loopback that nobody knows of but the inside, which must try to reach them and fail. If one
  * is visited, the fence's network is not its own.
  */
-
-import { type Datagrams, receiveOn } from '../net/datagram.ts';
 import type { Listener } from '../net/listen.ts';
 import { listenAt } from '../net/listen.ts';
+import { closeDescriptor, isReadable } from '../os/descriptors.ts';
 import { openDatagram } from '../os/sockets.ts';
 import type { Canary } from './handshake.ts';
 
@@ -17,10 +16,10 @@ export interface Canaries {
   close(): void;
 }
 
-export async function openCanaries(): Promise<Canaries> {
+export function openCanaries(): Canaries {
   let visits = 0;
   const listeners: Listener[] = [];
-  const datagrams: Datagrams[] = [];
+  const datagrams: number[] = [];
   const list: Canary[] = [];
   for (const family of [4, 6] as const) {
     try {
@@ -30,8 +29,7 @@ export async function openCanaries(): Promise<Canaries> {
         return socket.handler;
       });
       listeners.push(listener);
-      const fd = openDatagram(family === 4 ? 'loopback4' : 'loopback6', listener.port);
-      datagrams.push(await receiveOn(fd, () => visits++));
+      datagrams.push(openDatagram(family === 4 ? 'loopback4' : 'loopback6', listener.port));
       list.push({ kind: 'loopback', family, port: listener.port });
     } catch (error) {
       if (family === 4) throw error; // no IPv6 here is no reason
@@ -41,10 +39,11 @@ export async function openCanaries(): Promise<Canaries> {
     list,
     async visited() {
       for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
-      return visits > 0;
+      return visits > 0 || datagrams.some(isReadable);
     },
     close() {
-      for (const each of [...listeners, ...datagrams]) each.close();
+      for (const listener of listeners) listener.close();
+      for (const fd of datagrams.splice(0)) closeDescriptor(fd);
     },
   };
 }

@@ -88,7 +88,7 @@ export async function launch(request: LaunchRequest): Promise<Sandbox> {
   const started = start(request);
   let canaries: Canaries | null = null;
   try {
-    canaries = await openCanaries();
+    canaries = openCanaries();
     sendMessage(started.channel, { kind: 'plan', plan: planOf(request, started, canaries) });
     await untilReadable(started.channel);
     const network = await nextMessage<NetworkReport>(started, 'network', request);

@@ -15,11 +15,11 @@ test('a socket of our own network is found out', () => {
 });
 
 test('a canary tells when somebody came, by TCP or by UDP', async () => {
-  const quiet = await openCanaries();
+  const quiet = openCanaries();
   expect(await quiet.visited()).toBe(false);
   quiet.close();
   for (const protocol of ['tcp', 'udp']) {
-    const canaries = await openCanaries();
+    const canaries = openCanaries();
     const port = canaries.list.flatMap((canary) => (canary.kind === 'loopback' ? [canary.port] : []))[0]!;
     Bun.spawnSync(['bash', '-c', `echo > /dev/${protocol}/127.0.0.1/${port}`]);
     expect(await canaries.visited()).toBe(true);
