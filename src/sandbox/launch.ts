@@ -13,7 +13,7 @@ import { statusOf } from '../os/process.ts';
 import { filterProgram } from '../os/seccomp.ts';
 import { bubblewrapArguments } from './bubblewrap.ts';
 import { type Canaries, openCanaries } from './canary.ts';
-import { changedTools, snapshotTools } from './changed.ts';
+import { changedTools, type Snapshot, snapshotTools } from './changed.ts';
 import { BARE_ENVIRONMENT, commandEnvironment } from './environment.ts';
 import { fenceFiles } from './etc.ts';
 import { isWithin } from './folders.ts';
@@ -90,13 +90,14 @@ export async function launch(request: LaunchRequest): Promise<Sandbox> {
   try {
     canaries = openCanaries();
     sendMessage(started.channel, { kind: 'plan', plan: planOf(request, started, canaries) });
+    const tools = snapshotTools(started.mounts.written);
     await untilReadable(started.channel);
     const network = await nextMessage<NetworkReport>(started, 'network', request);
     started.owned.push(...network.descriptors);
     started.stdio.begin();
     // A few milliseconds away by now, and all that is left to be done waits for it.
     const locked = await nextMessage<LockedReport>(started, 'locked', request);
-    return standing(request, started, canaries, network, locked);
+    return standing(request, started, canaries, network, locked, tools);
   } catch (error) {
     canaries?.close();
     await end(started);
@@ -269,6 +270,7 @@ function standing(
   canaries: Canaries,
   network: NetworkReport & { descriptors: number[] },
   locked: LockedReport & { pid: number },
+  tools: Snapshot,
 ): Sandbox {
   const { channel, mounts, notices } = started;
   const inside = locked.pid;
@@ -282,7 +284,6 @@ function standing(
       'this file system cannot hold the copy of the home: changes in it are kept in memory and dropped at the end',
     );
   if (!network.ipv6) notices.push('this kernel has no IPv6: the fence is one of IPv4 alone');
-  const before = snapshotTools(mounts.written);
 
   const { promise: exited, resolve, reject } = Promise.withResolvers<number>();
   exited.catch(() => undefined); // whoever has called `go` awaits it
@@ -308,7 +309,7 @@ function standing(
       finish(started, inside, request.command[0]!).then(resolve, reject).finally(job.end);
     },
     exited,
-    changedTools: () => changedTools(before, snapshotTools(mounts.written, 'after'), mounts.written),
+    changedTools: () => changedTools(tools, snapshotTools(mounts.written, 'after'), mounts.written),
     stop() {
       ended ??= (async () => {
         canaries.close();
