@@ -57,7 +57,12 @@ export function controlJob(pid: number): JobControl {
   };
   const toGroup = pass(-pid);
   const toCommand = pass(pid);
-  for (const signal of TO_THE_GROUP) process.on(signal, toGroup);
+  // Who is stopped hears nothing until it goes on.
+  const endGroup = (signal: NodeJS.Signals) => {
+    toGroup(signal);
+    toGroup('SIGCONT');
+  };
+  for (const signal of TO_THE_GROUP) process.on(signal, endGroup);
   for (const signal of TO_THE_COMMAND) process.on(signal, toCommand);
 
   /** True as long as nobody but us may have put the command where it is. */
@@ -87,7 +92,7 @@ export function controlJob(pid: number): JobControl {
     end() {
       if (looking !== null) clearInterval(looking);
       process.off('SIGCONT', goOn);
-      for (const signal of TO_THE_GROUP) process.off(signal, toGroup);
+      for (const signal of TO_THE_GROUP) process.off(signal, endGroup);
       for (const signal of TO_THE_COMMAND) process.off(signal, toCommand);
       if (terminal === null) return;
       takeForeground(terminal, group);
