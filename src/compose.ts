@@ -75,9 +75,11 @@ export async function serveFence(
   // Closed in the opposite order, however this ends.
   await using closers = new AsyncDisposableStack();
   closers.defer(() => whenThere(launching, (sandbox) => sandbox.stop()));
-  // Its thread starts while this one reads the policy.
+  // Its thread starts while this one makes the plan of the fence and reads the policy.
   const opening = openRecorder({ store: paths.store, onFailure: telling.failure });
   closers.defer(() => whenThere(opening, (recorder) => recorder.close()));
+  // The inside of the fence needs its plan sooner than anybody needs the policy.
+  await new Promise(setImmediate);
   const notice = (topic: NoticeEvent['topic'], text: string) =>
     whenThere(opening, (recorder) =>
       recorder.note({ kind: 'notice', time: clock.now(), agent, session, topic, text }),

@@ -88,6 +88,8 @@ export async function launch(request: LaunchRequest): Promise<Sandbox> {
   const started = start(request);
   let canaries: Canaries | null = null;
   try {
+    // Whoever called has a thread to start, and the next steps may take some milliseconds.
+    await new Promise(setImmediate);
     canaries = openCanaries();
     sendMessage(started.channel, { kind: 'plan', plan: planOf(request, started, canaries) });
     const tools = snapshotTools(started.mounts.written);
