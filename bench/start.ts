@@ -8,18 +8,24 @@ import { join, resolve } from 'node:path';
 import { median } from './statistics.ts';
 
 const ROUNDS = 21;
-const BINARY = resolve(import.meta.dir, '../dist/clawctl');
+const ROOT = resolve(import.meta.dir, '..');
+const BINARY = join(ROOT, 'dist/clawctl');
 const PEER = '@anthropic-ai/sandbox-runtime@0.0.78';
+
+interface Command {
+  words: readonly string[];
+  cwd: string;
+}
 
 /**
  * Milliseconds for one run of a command; throws if it fails, since a failed start is no start. A shell gives a program
  * a terminal, a pipe or /dev/null, so one of these it is. The runtime's own pipes are sockets.
  */
-function time(command: readonly string[], environment: Record<string, string>): number {
+function time({ words, cwd }: Command, environment: Record<string, string>): number {
   const started = performance.now();
-  const run = Bun.spawnSync([...command], { env: environment, stdio: ['ignore', 'ignore', 'ignore'] });
+  const run = Bun.spawnSync([...words], { cwd, env: environment, stdio: ['ignore', 'ignore', 'ignore'] });
   const taken = performance.now() - started;
-  if (run.exitCode !== 0) throw new Error(`${command.join(' ')}: exit ${run.exitCode}`);
+  if (run.exitCode !== 0) throw new Error(`${words.join(' ')}: exit ${run.exitCode}`);
   return taken;
 }
 
@@ -46,8 +52,9 @@ export async function measure(): Promise<Record<string, number>> {
   if (!existsSync(BINARY)) throw new Error('build first: npm run build');
   const folder = mkdtempSync(join(tmpdir(), 'clawctl-bench-'));
   try {
-    const home = join(folder, 'home');
+    const [home, workspace] = [join(folder, 'home'), join(folder, 'workspace')];
     mkdirSync(home);
+    mkdirSync(workspace);
     const [input, output] = [join(folder, 'input'), join(folder, 'output')];
     writeFileSync(input, '');
     const environment: Record<string, string> = { PATH: process.env.PATH ?? '', HOME: home, TERM: 'dumb' };
@@ -62,18 +69,21 @@ export async function measure(): Promise<Record<string, number>> {
       '/',
     ];
     const run = [BINARY, 'egress', 'run', '--quiet', '--', 'true'];
-    const commands: Record<string, string[]> = {
-      'start_ms: run -- true': run,
+    const there = (...words: string[]): Command => ({ words, cwd: workspace });
+    const commands: Record<string, Command> = {
+      'start_ms: run -- true': there(...run),
+      // Sockets, FIFOs and files that tools execute are looked for in a workspace.
+      'start_ms: run -- true, in this checkout': { words: run, cwd: ROOT },
       // Files and sockets stay outside, and are copied to and from by programs that have to be started.
-      'start_ms: run -- true, from and to files': [
+      'start_ms: run -- true, from and to files': there(
         'sh',
         '-c',
         `${run.join(' ')} < ${input} > ${output} 2>&1`,
-      ],
-      'start_ms: bare bwrap': [...bare, '--proc', '/proc', '--dev', '/dev', 'true'],
+      ),
+      'start_ms: bare bwrap': there(...bare, '--proc', '/proc', '--dev', '/dev', 'true'),
     };
     const peer = installPeer(folder, environment);
-    if (peer !== null) commands[`start_ms: ${PEER}`] = [peer, 'true'];
+    if (peer !== null) commands[`start_ms: ${PEER}`] = there(peer, 'true');
     const taken = new Map(Object.keys(commands).map((name) => [name, [] as number[]]));
     for (let round = -2; round < ROUNDS; round += 1) {
       for (const [name, command] of Object.entries(commands)) {
