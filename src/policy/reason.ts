@@ -3,6 +3,13 @@
  * in JSON, in `X-Clawctl-Reason` and in the store), so they are only ever added.
  */
 export const REASONS = {
+  // hop 1: accept
+  'not-proxy': 'this port speaks HTTP and SOCKS5, as a proxy',
+  'proxy-protocol': 'the PROXY protocol header is missing, malformed or not trusted',
+  'socks-malformed': 'the SOCKS5 request is malformed',
+  'socks-command': 'of the commands of SOCKS5 there is only CONNECT',
+  'head-late': 'the request was not complete in time',
+  'head-too-large': 'the head of the HTTP request is too large',
   // hop 2: target
   'malformed-host': 'the host is not a valid name or address',
   'malformed-port': 'the port is not a number from 1 to 65535',
@@ -39,6 +46,10 @@ export const REASONS = {
   'audit-unavailable': 'the decision could not be recorded',
   'policy-changed': 'the policy changed and no longer allows it',
   'limit-connections': 'the agent has too many connections open',
+  'limit-total': 'the gateway has too many connections open',
+  'limit-rate': 'too many connections were opened within a second',
+  'limit-bytes-up': 'as much was sent today as may be',
+  lifetime: 'the connection was open for as long as may be',
   'idle-timeout': 'nothing was sent for too long',
 } as const;
 
