@@ -83,6 +83,8 @@ function document(size: number): PolicyDocument {
     hosts: new Map(),
     upstream: null,
     limits: {},
+    alerts: [],
+    channels: [],
   };
 }
 

@@ -12,7 +12,7 @@ const LEVELS: ReadonlyArray<readonly string[]> = [
   ['names', 'os'],
   ['wire', 'net', 'policy'],
   ['resolve', 'events', 'config'],
-  ['dns'],
+  ['dns', 'alerts'],
   ['gateway'],
   ['sandbox'],
   ['compose.ts'],

@@ -3,6 +3,8 @@
  * once (mode, resolver, limits, a host's address) holds, and where it is locked nothing below it may add.
  */
 import type { Address } from '../names/address.ts';
+import type { AlertRule } from './alerts/alertrule.ts';
+import type { ChannelConfig } from './alerts/channel.ts';
 import type { Rule } from './decision.ts';
 import type { Limits, PolicyDocument } from './document.ts';
 import type { AgentScope, Policy } from './policy.ts';
@@ -30,7 +32,25 @@ export function compile(documents: readonly PolicyDocument[]): Policy {
     hosts,
     upstream: adding.find((document) => document.upstream !== null)?.upstream ?? 'system',
     limits: Object.assign({}, DEFAULT_LIMITS, ...adding.map((document) => document.limits).reverse()),
+    alerts: alertsIn(documents),
+    channels: channelsIn(documents),
   });
+}
+
+/** What an earlier file says about an alert holds. */
+function alertsIn(documents: readonly PolicyDocument[]): AlertRule[] {
+  const alerts = new Map<string, AlertRule & { enabled: boolean }>();
+  for (const document of documents)
+    for (const alert of document.alerts) if (!alerts.has(alert.name)) alerts.set(alert.name, alert);
+  return [...alerts.values()].filter(({ enabled }) => enabled).map(({ enabled: _, ...alert }) => alert);
+}
+
+function channelsIn(documents: readonly PolicyDocument[]): Map<string, ChannelConfig> {
+  const channels = new Map<string, ChannelConfig>();
+  for (const document of documents)
+    for (const channel of document.channels)
+      if (!channels.has(channel.name)) channels.set(channel.name, channel);
+  return channels;
 }
 
 /** `inherit: false` narrows, so one file that says it is enough. */

@@ -6,6 +6,8 @@
 import { parseDuration } from '../base/duration.ts';
 import { type Address, parseAddress } from '../names/address.ts';
 import { parseHost } from '../names/host.ts';
+import type { AlertRule } from './alerts/alertrule.ts';
+import type { ChannelConfig } from './alerts/channel.ts';
 import type { Rule } from './decision.ts';
 import type { Preset } from './presets/preset.ts';
 import { PRESETS } from './presets/presets.ts';
@@ -40,6 +42,9 @@ export interface PolicyDocument {
   /** Null where the file does not say; see `isUpstream`. */
   upstream: string | null;
   limits: Partial<Limits>;
+  /** Those that the file turns off included. */
+  alerts: readonly (AlertRule & { enabled: boolean })[];
+  channels: readonly ChannelConfig[];
 }
 
 export interface AgentSection {
@@ -92,6 +97,8 @@ export function readDocument(text: string, file: string): DocumentResult {
     hosts: read('hosts', readHosts, new Map()),
     upstream: read('dns', readDns, null),
     limits: read('limits', readLimits, {}),
+    alerts: [],
+    channels: [],
   };
   return reading.broken ? { ok: false, problems: reading.problems } : { ok: true, document };
 }

@@ -1,5 +1,7 @@
 /** A compiled policy: never changed, so that one connection is judged by one policy from first to last. */
 import type { Address } from '../names/address.ts';
+import type { AlertRule } from './alerts/alertrule.ts';
+import type { ChannelConfig } from './alerts/channel.ts';
 import type { Rule } from './decision.ts';
 import type { Limits, Mode } from './document.ts';
 import { type RuleTable, ruleAt, rulesIn } from './table.ts';
@@ -15,6 +17,8 @@ export interface Policy {
   readonly hosts: ReadonlyMap<string, readonly Address[]>;
   readonly upstream: string;
   readonly limits: Limits;
+  readonly alerts: readonly AlertRule[];
+  readonly channels: ReadonlyMap<string, ChannelConfig>;
 }
 
 /** Agents that a policy names; all others have only the rules for every agent. */
@@ -41,6 +45,16 @@ export function upstreamOf(policy: Policy): string {
 /** Names with fixed addresses, canonical. */
 export function hostsOf(policy: Policy): ReadonlyMap<string, readonly Address[]> {
   return policy.hosts;
+}
+
+/** Every alert that is on, those that ship with the program included. */
+export function alertsOf(policy: Policy): readonly AlertRule[] {
+  return policy.alerts;
+}
+
+/** By name, in the order of the files. */
+export function channelsOf(policy: Policy): ReadonlyMap<string, ChannelConfig> {
+  return policy.channels;
 }
 
 export function ruleCount(policy: Policy): number {
