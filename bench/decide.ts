@@ -60,6 +60,8 @@ function* rules(size: number): Generator<Rule> {
       agents: i % 11 === 0 ? [AGENTS[i % 100]!] : [],
       addresses: [],
       tls: 'sni',
+      upgrade: [],
+      bytesUpPerDay: null,
       until: null,
       note: i % 13 === 0 ? `SEC-${i}` : null,
       force: false,
@@ -83,6 +85,7 @@ function document(size: number): PolicyDocument {
     hosts: new Map(),
     upstream: null,
     limits: {},
+    listen: [],
     alerts: [],
     channels: [],
   };

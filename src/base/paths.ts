@@ -20,8 +20,12 @@ export interface Paths {
   runtime: string;
   /** The store of events. */
   store: string;
+  /** Digests of the tokens by which agents prove who they are. */
+  tokens: string;
   /** The kill switch's file. Present means killed. */
   kill: string;
+  /** The same for every user of the machine. */
+  machineKill: string;
 }
 
 export function pathsOf(environment: Environment = process.env, home = homedir()): Paths {
@@ -38,7 +42,9 @@ export function pathsOf(environment: Environment = process.env, home = homedir()
     runtime,
     policy: join(config, 'egress.yaml'),
     machinePolicy: '/etc/clawctl/egress.yaml',
+    tokens: join(config, 'agents.json'),
     store: join(state, 'egress.db'),
     kill: join(state, 'egress.kill'),
+    machineKill: '/etc/clawctl/egress.kill',
   };
 }

@@ -28,6 +28,8 @@ const OBSERVED: Rule = {
   agents: [],
   addresses: [],
   tls: 'any',
+  upgrade: [],
+  bytesUpPerDay: null,
   until: null,
   note: null,
   force: false,

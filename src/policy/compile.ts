@@ -1,25 +1,26 @@
 /**
  * From files to one policy. The machine-wide file comes first: its denials stand whatever follows, what it says
- * once (mode, resolver, limits, a host's address) holds, and where it is locked nothing below it may add.
+ * once (mode, resolver, a host's address, who comes from an address) holds, of limits the smallest does, and where
+ * it is locked nothing below it may add.
  */
 import type { Address } from '../names/address.ts';
 import type { AlertRule } from './alerts/alertrule.ts';
 import type { ChannelConfig } from './alerts/channel.ts';
 import type { Rule } from './decision.ts';
-import type { Limits, PolicyDocument } from './document.ts';
+import type { PolicyDocument } from './document.ts';
+import { type ListenEntry, placeOf } from './listener.ts';
 import type { AgentScope, Policy } from './policy.ts';
 import type { Preset } from './presets/preset.ts';
 import { WEB_PORTS } from './ruleentry.ts';
+import { agentLimits, agentScopes, limitsIn, originsIn } from './scopes.ts';
 import { buildTable, type Placed } from './tablebuilder.ts';
-
-const DEFAULT_LIMITS: Limits = { connectionsPerAgent: 1_024, idle: 15 * 60_000, headerBytes: 32_768 };
 
 /** `documents`: machine-wide first. None at all is a policy that allows nothing. */
 export function compile(documents: readonly PolicyDocument[]): Policy {
   const lock = documents.findIndex((document) => document.locked);
   // Where a file is locked, only denials and narrowings of later files still count.
   const adding = lock < 0 ? documents : documents.slice(0, lock + 1);
-  const agents = agentScopes(documents);
+  const agents = agentScopes(documents, adding.length);
   const hosts = new Map<string, readonly Address[]>();
   for (const document of adding)
     for (const [name, addresses] of document.hosts) if (!hosts.has(name)) hosts.set(name, addresses);
@@ -31,10 +32,23 @@ export function compile(documents: readonly PolicyDocument[]): Policy {
     agents,
     hosts,
     upstream: adding.find((document) => document.upstream !== null)?.upstream ?? 'system',
-    limits: Object.assign({}, DEFAULT_LIMITS, ...adding.map((document) => document.limits).reverse()),
+    limits: limitsIn(documents, adding.length),
+    agentLimits: agentLimits(documents, adding.length, null),
+    listen: listenersIn(adding),
+    from: originsIn(adding),
     alerts: alertsIn(documents),
     channels: channelsIn(documents),
   });
+}
+
+/** What an earlier file says about a place holds. */
+function listenersIn(documents: readonly PolicyDocument[]): ListenEntry[] {
+  const entries = new Map<string, ListenEntry>();
+  for (const { entry } of documents.flatMap((document) => document.listen)) {
+    const place = placeOf(entry);
+    if (!entries.has(place)) entries.set(place, entry);
+  }
+  return [...entries.values()];
 }
 
 /** What an earlier file says about an alert holds. */
@@ -51,21 +65,6 @@ function channelsIn(documents: readonly PolicyDocument[]): Map<string, ChannelCo
     for (const channel of document.channels)
       if (!channels.has(channel.name)) channels.set(channel.name, channel);
   return channels;
-}
-
-/** `inherit: false` narrows, so one file that says it is enough. */
-function agentScopes(documents: readonly PolicyDocument[]): Map<string, AgentScope> {
-  const agents = new Map<string, AgentScope>();
-  const add = (name: string, inherit: boolean) => {
-    const known = agents.get(name);
-    if (known === undefined) agents.set(name, { number: agents.size + 1, inherit });
-    else known.inherit &&= inherit;
-  };
-  for (const document of documents) {
-    for (const rule of document.rules) for (const name of rule.agents) add(name, true);
-    for (const [name, section] of document.agents) add(name, section.inherit);
-  }
-  return agents;
 }
 
 /** Every rule that counts, in policy order, with the agents for which it does. */
@@ -108,6 +107,8 @@ function presetRule(preset: Preset, host: string): Rule {
     agents: [],
     addresses: [],
     tls: 'sni',
+    upgrade: [],
+    bytesUpPerDay: null,
     until: null,
     note: null,
     force: false,

@@ -43,6 +43,8 @@ const rule: fc.Arbitrary<Rule> = fc
     ports: made.action === 'allow' && made.ports.length === 0 ? [80, 443] : made.ports,
     addresses: [],
     tls: 'sni' as const,
+    upgrade: [],
+    bytesUpPerDay: null,
     force: false,
     source: { kind: 'file' as const, file: 'p.yaml', line: 1, column: 1 },
   }));
@@ -56,7 +58,7 @@ const target: fc.Arbitrary<Target> = fc.record({
 
 /** `alone`: agents that inherit nothing. */
 function compiled(rules: readonly Rule[], alone: readonly string[] = []) {
-  const agents = new Map(alone.map((agent) => [agent, { inherit: false, rules: [] }]));
+  const agents = new Map(alone.map((agent) => [agent, { inherit: false, from: [], limits: {}, rules: [] }]));
   const document: PolicyDocument = { ...documentOf('version: 1'), rules, agents };
   return compile([document]);
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { parseAddress } from '../names/address.ts';
 import { decide, judgeAddress, ruleText } from './decide.ts';
+import { DEFAULT_LIMITS } from './limits.ts';
 import { AT, answerOf, decisionOf, NOW, policyOf, targetOf } from './policy.fixture.ts';
 
 describe('the order of things', () => {
@@ -282,7 +283,7 @@ limits: { idle: 7d }
     expect(policy.mode).toBe('enforce');
     expect(policy.hosts.get('a.example.com')![0]!.text).toBe('192.0.2.1');
     expect(policy.hosts.get('b.example.com')![0]!.text).toBe('192.0.2.3');
-    expect(policy.limits).toEqual({ connectionsPerAgent: 1_024, idle: 60_000, headerBytes: 2_048 });
+    expect(policy.limits).toEqual({ ...DEFAULT_LIMITS, idle: 60_000, headerBytes: 2_048 });
   });
 });
 
@@ -310,6 +311,8 @@ deny:
       agents: [],
       addresses: [],
       tls: 'sni',
+      upgrade: [],
+      bytesUpPerDay: null,
       until: Date.UTC(2026, 4, 31, 22),
       note: null,
       force: false,

@@ -28,6 +28,10 @@ export interface Rule {
   /** Ranges, in CIDR notation, of addresses that this rule may lead to though they are not public. */
   addresses: readonly string[];
   tls: 'sni' | 'ech' | 'any';
+  /** Protocols, in lower case, to which an HTTP connection may change: `websocket`. */
+  upgrade: readonly string[];
+  /** Octets of payload that may go by this rule in one day (UTC), from each agent; null: any number. */
+  bytesUpPerDay: number | null;
   /** Wall time in milliseconds from which the rule no longer counts; null: never. */
   until: number | null;
   note: string | null;

@@ -6,9 +6,12 @@
 import { parseDuration } from '../base/duration.ts';
 import { type Address, parseAddress } from '../names/address.ts';
 import { parseHost } from '../names/host.ts';
+import type { Range } from '../names/range.ts';
 import type { AlertRule } from './alerts/alertrule.ts';
 import type { ChannelConfig } from './alerts/channel.ts';
 import type { Rule } from './decision.ts';
+import type { AgentLimits, Limits } from './limits.ts';
+import type { Listen } from './listener.ts';
 import type { Preset } from './presets/preset.ts';
 import { PRESETS } from './presets/presets.ts';
 import { didYouMean, type Problem } from './problem.ts';
@@ -17,15 +20,6 @@ import { readAgentName, readRules } from './ruleentry.ts';
 import { isUpstream } from './upstream.ts';
 
 export type Mode = 'enforce' | 'observe';
-
-export interface Limits {
-  /** Connections that one agent may have open at once. */
-  connectionsPerAgent: number;
-  /** Milliseconds without a byte either way after which a connection is closed. */
-  idle: number;
-  /** Octets of the head of one HTTP request. */
-  headerBytes: number;
-}
 
 export interface PolicyDocument {
   /** As given to `readDocument`; part of every rule's source. */
@@ -42,6 +36,7 @@ export interface PolicyDocument {
   /** Null where the file does not say; see `isUpstream`. */
   upstream: string | null;
   limits: Partial<Limits>;
+  listen: readonly Listen[];
   /** Those that the file turns off included. */
   alerts: readonly (AlertRule & { enabled: boolean })[];
   channels: readonly ChannelConfig[];
@@ -50,6 +45,9 @@ export interface PolicyDocument {
 export interface AgentSection {
   /** False: only the allow rules of the agent's own sections hold for it. */
   inherit: boolean;
+  /** Where the agent is known to come from. */
+  from: readonly Range[];
+  limits: Partial<AgentLimits>;
   rules: readonly Rule[];
 }
 
@@ -97,6 +95,7 @@ export function readDocument(text: string, file: string): DocumentResult {
     hosts: read('hosts', readHosts, new Map()),
     upstream: read('dns', readDns, null),
     limits: read('limits', readLimits, {}),
+    listen: [],
     alerts: [],
     channels: [],
   };
@@ -140,6 +139,8 @@ function readAgents(reading: Reading, { node }: Entry): Map<string, AgentSection
     const deny = keys.get('deny');
     const inherit = keys.get('inherit');
     sections.set(name, {
+      from: [],
+      limits: {},
       inherit: (inherit === undefined ? null : reading.boolean(inherit.node, 'inherit')) ?? true,
       rules: [
         ...(allow === undefined ? [] : readRules(reading, allow, 'allow', name)),

@@ -1,9 +1,12 @@
 /** A compiled policy: never changed, so that one connection is judged by one policy from first to last. */
 import type { Address } from '../names/address.ts';
+import type { Range } from '../names/range.ts';
 import type { AlertRule } from './alerts/alertrule.ts';
 import type { ChannelConfig } from './alerts/channel.ts';
 import type { Rule } from './decision.ts';
-import type { Limits, Mode } from './document.ts';
+import type { Mode } from './document.ts';
+import type { AgentLimits, Limits } from './limits.ts';
+import type { ListenEntry } from './listener.ts';
 import { type RuleTable, ruleAt, rulesIn } from './table.ts';
 
 export interface Policy {
@@ -17,6 +20,10 @@ export interface Policy {
   readonly hosts: ReadonlyMap<string, readonly Address[]>;
   readonly upstream: string;
   readonly limits: Limits;
+  /** Of agents that the policy does not name. */
+  readonly agentLimits: AgentLimits;
+  readonly listen: readonly ListenEntry[];
+  readonly from: readonly Origin[];
   readonly alerts: readonly AlertRule[];
   readonly channels: ReadonlyMap<string, ChannelConfig>;
 }
@@ -27,6 +34,13 @@ export interface AgentScope {
   number: number;
   /** False: allow rules for every agent do not hold for this one. */
   inherit: boolean;
+  limits: AgentLimits;
+}
+
+/** Who connections from these addresses belong to. */
+export interface Origin {
+  range: Range;
+  agent: string;
 }
 
 export function modeOf(policy: Policy): Mode {
@@ -35,6 +49,21 @@ export function modeOf(policy: Policy): Mode {
 
 export function limitsOf(policy: Policy): Limits {
   return policy.limits;
+}
+
+/** What one agent may use up, whether the policy names it or not. */
+export function agentLimitsOf(policy: Policy, agent: string): AgentLimits {
+  return policy.agents.get(agent)?.limits ?? policy.agentLimits;
+}
+
+/** Without duplicates, in the order of the files. */
+export function listenOf(policy: Policy): readonly ListenEntry[] {
+  return policy.listen;
+}
+
+/** The first that holds an address decides: machine-wide first, then the narrowest. */
+export function fromOf(policy: Policy): readonly Origin[] {
+  return policy.from;
 }
 
 /** `system`, an address with an optional port, or an https:// URL. */

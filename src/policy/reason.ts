@@ -10,6 +10,10 @@ export const REASONS = {
   'socks-command': 'of the commands of SOCKS5 there is only CONNECT',
   'head-late': 'the request was not complete in time',
   'head-too-large': 'the head of the HTTP request is too large',
+  // hop 1: accept
+  'credentials-missing': 'the proxy cannot tell which agent this is',
+  'credentials-wrong': 'the name or the token of the agent is wrong',
+  'agent-removed': 'the agent was removed, or its token was changed',
   // hop 2: target
   'malformed-host': 'the host is not a valid name or address',
   'malformed-port': 'the port is not a number from 1 to 65535',

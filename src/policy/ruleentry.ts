@@ -55,6 +55,8 @@ function readHost(
     agents,
     addresses: NONE,
     tls: 'sni',
+    upgrade: NONE,
+    bytesUpPerDay: null,
     until: null,
     note: null,
     force,

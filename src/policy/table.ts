@@ -12,7 +12,11 @@ import { rangeText } from '../names/range.ts';
 import type { Rule } from './decision.ts';
 
 /** What rules have in common; the rules of a policy share a few of these. */
-export interface Shape extends Pick<Rule, 'action' | 'ports' | 'agents' | 'addresses' | 'tls' | 'force'> {
+export interface Shape
+  extends Pick<
+    Rule,
+    'action' | 'ports' | 'agents' | 'addresses' | 'tls' | 'upgrade' | 'bytesUpPerDay' | 'force'
+  > {
   /** Where they were written, without the line. */
   origin: { kind: 'file'; file: string } | { kind: 'preset'; preset: string; version: string };
 }
@@ -105,7 +109,10 @@ export function isAny(table: RuleTable, rule: number): boolean {
 
 /** The rule as a person would read it back. `name`: the name for which it was found, which spares reading its key. */
 export function ruleAt(table: RuleTable, rule: number, name: string | null = null): Rule {
-  const { action, ports, agents, addresses, tls, force, origin } = shapeOf(table, rule);
+  const { action, ports, agents, addresses, tls, upgrade, bytesUpPerDay, force, origin } = shapeOf(
+    table,
+    rule,
+  );
   const until = untilOf(table, rule);
   return {
     action,
@@ -114,6 +121,8 @@ export function ruleAt(table: RuleTable, rule: number, name: string | null = nul
     agents,
     addresses,
     tls,
+    upgrade,
+    bytesUpPerDay,
     until: until === Number.POSITIVE_INFINITY ? null : until,
     note: noteAt(table, rule),
     force,

@@ -167,14 +167,16 @@ class Shapes {
   readonly values: Shape[] = [];
   readonly #numbers = new Map<string, number>();
 
-  number({ action, ports, agents, addresses, tls, force, source }: Rule): number {
+  number({ source, ...rule }: Rule): number {
+    const { action, ports, agents, addresses, tls, upgrade, bytesUpPerDay, force } = rule;
     const origin = source.kind === 'file' ? source.file : `${source.preset} ${source.version}`;
     // Only the origin, at the end, could hold the separator.
-    const key = `${action}|${ports}|${agents}|${addresses}|${tls}|${force}|${source.kind}|${origin}`;
+    const key = `${action}|${ports}|${agents}|${addresses}|${tls}|${upgrade}|${bytesUpPerDay}|${force}|${source.kind}|${origin}`;
     let number = this.#numbers.get(key);
     if (number === undefined) {
       const kept = source.kind === 'file' ? { kind: source.kind, file: source.file } : source;
-      number = this.values.push({ action, ports, agents, addresses, tls, force, origin: kept }) - 1;
+      const shape = { action, ports, agents, addresses, tls, upgrade, bytesUpPerDay, force };
+      number = this.values.push({ ...shape, origin: kept }) - 1;
       this.#numbers.set(key, number);
     }
     return number;
