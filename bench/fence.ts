@@ -5,6 +5,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { makeCertificates } from '../test/rig/certificates.ts';
 import { median } from './statistics.ts';
 
 const ROOT = resolve(import.meta.dir, '..');
@@ -72,15 +73,25 @@ class Bench {
   }
 }
 
+/** Started, and listening. */
+async function startOrigin(...words: string[]) {
+  const origin = Bun.spawn([process.execPath, join(import.meta.dir, 'origin.ts'), ...words], {
+    stdout: 'pipe',
+  });
+  await origin.stdout.getReader().read();
+  return origin;
+}
+
 async function measureInRig(): Promise<Record<string, number>> {
   const folder = mkdtempSync(join(tmpdir(), 'clawctl-bench-'));
   mkdirSync(join(folder, 'home'));
   writeFileSync(join(folder, 'policy.yaml'), POLICY);
   writeFileSync(join(folder, 'client.ts'), readFileSync(join(import.meta.dir, 'client.ts')));
-  const origin = Bun.spawn([process.execPath, join(import.meta.dir, 'origin.ts'), '203.0.113.10', '80'], {
-    stdout: 'pipe',
-  });
-  await origin.stdout.getReader().read();
+  const { authority, certificate, key } = makeCertificates(folder, ['origin.test']);
+  const origins = [
+    await startOrigin('203.0.113.10', '80'),
+    await startOrigin('203.0.113.10', '443', certificate, key),
+  ];
   try {
     const bench = new Bench(folder, {
       PATH: process.env.PATH ?? '',
@@ -88,11 +99,16 @@ async function measureInRig(): Promise<Record<string, number>> {
       TERM: 'dumb',
     });
     const bytes = 2 * GIGABYTE;
-    const curl = `curl -sS -o /dev/null -w '%{speed_download}\\n' --resolve`;
-    const stream = await bench.compare(
-      `${curl} origin.test:80:203.0.113.10 http://origin.test/bytes/${bytes}`,
-      `curl -sS -o /dev/null -w '%{speed_download}\\n' http://origin.test/bytes/${bytes}`,
-    );
+    const stream = async (scheme: string, port: number) => {
+      const curl = `curl -sS --cacert ${authority} -o /dev/null -w '%{speed_download}\\n'`;
+      const url = `${scheme}://origin.test/bytes/${bytes}`;
+      return await bench.compare(
+        `${curl} --resolve origin.test:${port}:203.0.113.10 ${url}`,
+        `${curl} ${url}`,
+      );
+    };
+    const tls = await stream('https', 443);
+    const plain = await stream('http', 80);
     const load = async (mode: string) => {
       const client = `${process.execPath} client.ts ${mode}`;
       return await bench.compare(`${client} 203.0.113.10 2 16`, `${client} origin.test 2 16`);
@@ -100,10 +116,14 @@ async function measureInRig(): Promise<Record<string, number>> {
     const fresh = await load('requests');
     const kept = await load('keepalive');
     return {
-      'throughput_mb_s: direct': stream.direct / 1e6,
-      'throughput_mb_s: fenced': stream.fenced / 1e6,
-      'throughput: of direct': stream.fenced / stream.direct,
-      'cpu_s_per_gb: gateway': stream.cpu / (bytes / GIGABYTE),
+      'throughput_mb_s: TLS, direct': tls.direct / 1e6,
+      'throughput_mb_s: TLS, fenced': tls.fenced / 1e6,
+      'throughput: TLS, of direct': tls.fenced / tls.direct,
+      'throughput_mb_s: plain, direct': plain.direct / 1e6,
+      'throughput_mb_s: plain, fenced': plain.fenced / 1e6,
+      'throughput: plain, of direct': plain.fenced / plain.direct,
+      'cpu_s_per_gb: gateway, TLS': tls.cpu / (bytes / GIGABYTE),
+      'cpu_s_per_gb: gateway, plain': plain.cpu / (bytes / GIGABYTE),
       'requests_s: direct, new connections': fresh.direct,
       'requests_s: fenced, new connections': fresh.fenced,
       'cpu_us_per_connection: gateway': (fresh.cpu / (fresh.fenced * 2)) * 1e6,
@@ -111,7 +131,7 @@ async function measureInRig(): Promise<Record<string, number>> {
       'requests_s: fenced, kept alive': kept.fenced,
     };
   } finally {
-    origin.kill();
+    for (const origin of origins) origin.kill();
     rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -9,7 +9,7 @@ export const LIMITS: readonly Limit[] = [
   { figure: /^start_ms: run -- true$/, atMost: 50 },
   { figure: /^start: times bare bwrap/, atMost: 10 },
   { figure: /^start: of the peer/, atMost: 0.15 },
-  { figure: /^throughput: of direct/, atLeast: 0.55 },
+  { figure: /^throughput: .*of direct/, atLeast: 0.55 },
   { figure: /^decide ns p99/, atMost: 2_000 },
   { figure: /^policy bytes a rule/, atMost: 300 },
   { figure: /^recorder_rows_per_second/, atLeast: 50_000 },

@@ -1,8 +1,8 @@
 /**
  * A fast HTTP origin in a process of its own: `/bytes/N` sends N zero octets, anything else a short answer, and closes
- * where it was asked to.
+ * where it was asked to. With a certificate and its key (paths) it speaks TLS.
  */
-const [address = '127.0.0.1', port = '80'] = process.argv.slice(2);
+const [address = '127.0.0.1', port = '80', certificate, key] = process.argv.slice(2);
 const BLOCK = Buffer.alloc(1 << 20);
 const SHORT = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
@@ -22,6 +22,7 @@ function send(socket: Bun.Socket<Sending>): void {
 Bun.listen<Sending>({
   hostname: address,
   port: Number(port),
+  ...(certificate !== undefined && { tls: { cert: Bun.file(certificate), key: Bun.file(key!) } }),
   socket: {
     open(socket) {
       socket.data = { left: 0 };
