@@ -18,6 +18,8 @@ export interface EmailChannel extends Common {
   /** Null: no authentication. Given together with `password`. */
   username: string | null;
   password: Secret | null;
+  /** Absolute path of certificates (PEM) to trust besides the well-known ones, for servers of a company's own. Key `ca`. */
+  ca: string | null;
   from: string;
   /** Who gets mail where `notify` names the channel itself. Addresses in `notify` get theirs by the first e-mail channel. */
   to: readonly string[];
@@ -26,6 +28,8 @@ export interface EmailChannel extends Common {
 interface Web extends Common {
   /** Ranges, in CIDR notation, of addresses that are not public and that the URL may lead to all the same. */
   addresses: readonly string[];
+  /** As for e-mail. */
+  ca: string | null;
 }
 
 /** An incoming webhook; its URL is the secret. */
