@@ -14,8 +14,8 @@ const LEVELS: ReadonlyArray<readonly string[]> = [
   ['resolve', 'events', 'config'],
   ['dns', 'alerts'],
   ['gateway'],
-  ['sandbox'],
-  ['compose.ts'],
+  ['sandbox', 'service'],
+  ['compose'],
   ['cli'],
   ['main.ts'],
 ];

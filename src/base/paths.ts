@@ -20,6 +20,8 @@ export interface Paths {
   runtime: string;
   /** The store of events. */
   store: string;
+  /** What alerts remember: incidents, silences and messages that wait. */
+  alerts: string;
   /** Digests of the tokens by which agents prove who they are. */
   tokens: string;
   /** The kill switch's file. Present means killed. */
@@ -44,6 +46,7 @@ export function pathsOf(environment: Environment = process.env, home = homedir()
     machinePolicy: '/etc/clawctl/egress.yaml',
     tokens: join(config, 'agents.json'),
     store: join(state, 'egress.db'),
+    alerts: join(state, 'alerts.db'),
     kill: join(state, 'egress.kill'),
     machineKill: '/etc/clawctl/egress.kill',
   };

@@ -1,15 +1,15 @@
 /** Answers about targets, as commands print them. */
 import { systemClock } from '../base/clock.ts';
 import type { Paths } from '../base/paths.ts';
-import { isKilled } from '../config/killswitch.ts';
+import { killFiles, killOf, readKills } from '../config/killswitch.ts';
 import { hostText } from '../names/host.ts';
 import { ruleText } from '../policy/decide.ts';
 import type { Decision, Rule, Target } from '../policy/decision.ts';
 import { REASONS, type Reason } from '../policy/reason.ts';
 
-export const situation = (paths: Paths) => ({
+export const situation = (paths: Paths, agent: string) => ({
   now: systemClock.now(),
-  killed: isKilled(paths.kill),
+  killed: killOf(readKills(killFiles(paths)), agent) !== null,
   grants: [],
 });
 

@@ -17,7 +17,7 @@ const LONGEST_ECHO = 300;
 
 export interface Batch {
   policy: Policy;
-  at: () => ReturnType<typeof situation>;
+  at: (agent: string) => ReturnType<typeof situation>;
   agent: string;
   /** Takes whole lines without the last line end. */
   print: (lines: string) => void;
@@ -70,7 +70,7 @@ function answer(line: string | null, { policy, at, agent }: Batch): object {
     return { ...denied('malformed-port'), ...shown };
   if (asked.agent !== undefined && typeof asked.agent !== 'string') return { ...denied('agent'), ...shown };
   const target = { host, port, agent: asked.agent ?? agent };
-  return answerItem(target, answerFor(policy, target, at()));
+  return answerItem(target, answerFor(policy, target, at(target.agent)));
 }
 
 const denied = (reason: Reason) => ({ verdict: 'deny', reason, rule: null, would_deny: false });

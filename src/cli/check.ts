@@ -29,13 +29,13 @@ export async function check(text: string | undefined, options: Options): Promise
     await answerLines(Bun.stdin.stream(), {
       policy,
       agent: options.agent,
-      at: () => situation(paths),
+      at: (agent) => situation(paths, agent),
       print,
     });
     return EXIT.done;
   }
   const target = { host: asked.host, port: asked.port ?? DEFAULT_PORT, agent: options.agent };
-  const answer = answerFor(policy, target, situation(paths));
+  const answer = answerFor(policy, target, situation(paths, target.agent));
   const { verdict, reason, rule, wouldDeny } = answer;
   if (options.json === true) printJson('check', answerItem(target, answer));
   else {

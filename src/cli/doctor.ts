@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { version } from '../../package.json';
 import { EXIT, Failure } from '../base/failure.ts';
 import { type Paths, pathsOf } from '../base/paths.ts';
-import { isKilled } from '../config/killswitch.ts';
+import { killFiles, killText, readKills } from '../config/killswitch.ts';
 import { loadPolicy } from '../config/load.ts';
 import { verifyStore } from '../events/verify.ts';
 import { ruleText } from '../policy/decide.ts';
@@ -123,14 +123,10 @@ function nearestFolder(path: string): string {
 
 function standingFindings(paths: Paths): Finding[] {
   const findings: Finding[] = [];
-  if (isKilled(paths.kill))
-    findings.push(
-      warning(
-        'kill switch',
-        `it is on: ${paths.kill} is there, or cannot be seen`,
-        'Take the file away to go on.',
-      ),
-    );
+  for (const kill of readKills(killFiles(paths))) {
+    const machine = kill.file === paths.machineKill ? ' --machine' : '';
+    findings.push(warning('kill switch', killText(kill), `To go on: clawctl egress resume${machine}`));
+  }
   if (process.getuid?.() === 0)
     findings.push(
       warning('user', 'this is root: files and processes are isolated less', 'Run it as an ordinary user.'),

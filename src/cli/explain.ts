@@ -28,7 +28,7 @@ export async function explain(text: string, options: Options): Promise<void> {
   const event = /^#?\d+$/.test(text) ? findEvent(paths.store, text) : null;
   const target = event === null ? targetOf(text, options.agent) : targetOfEvent(event);
   const { policy } = await loadPolicy(policyOf(options, paths));
-  const explanation = target === null ? null : explainTarget(policy, target, situation(paths));
+  const explanation = target === null ? null : explainTarget(policy, target, situation(paths, target.agent));
   const doubtful = explanation !== null && explanation.verdict !== 'allow';
   const imitates = target !== null && doubtful ? imitationOf(target.host, allowedNames(policy)) : null;
   if (options.json === true)

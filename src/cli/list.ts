@@ -1,7 +1,6 @@
 /** `clawctl egress list`: every rule, what it is used for, and what is doubtful about it. */
 import { systemClock } from '../base/clock.ts';
 import { pathsOf } from '../base/paths.ts';
-import { isKilled } from '../config/killswitch.ts';
 import { loadPolicy } from '../config/load.ts';
 import { openQueries } from '../events/queries.ts';
 import { displayName } from '../names/display.ts';
@@ -11,6 +10,7 @@ import { lint } from '../policy/lint.ts';
 import { modeOf, rulesOf } from '../policy/policy.ts';
 import { ruleItem } from './answers.ts';
 import { policyOf } from './check.ts';
+import { killItem, killsFor, sayKills } from './kill.ts';
 import {
   type Cell,
   dim,
@@ -55,7 +55,12 @@ export async function list(options: Options): Promise<void> {
   const observes = modeOf(policy) === 'observe';
   if (options.json === true) {
     const items = lines.map(itemOf);
-    printJson('list', { mode: modeOf(policy), otherwise: observes ? 'observe' : 'deny', items });
+    printJson('list', {
+      mode: modeOf(policy),
+      otherwise: observes ? 'observe' : 'deny',
+      killed: killsFor(paths).map(killItem),
+      items,
+    });
     return;
   }
   printLines(lines, observes, now);
@@ -63,7 +68,7 @@ export async function list(options: Options): Promise<void> {
     for (const warning of warnings) say(`${displayName(rule.host)} (${ruleText(rule)}): ${warning}`);
   if (observes)
     say('NOT ENFORCED: the policy only observes; what no rule allows is let through and recorded');
-  if (isKilled(paths.kill)) say('the kill switch is on: everything is blocked, whatever the rules say');
+  sayKills(paths);
 }
 
 const placeOf = ({ host, source }: Rule) =>

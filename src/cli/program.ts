@@ -183,6 +183,33 @@ but a command can print the like: trust 'clawctl egress blocked', typed by you, 
     .addOption(json())
     .action(async (target: string, options) => (await import('./explain.ts')).explain(target, options));
 
+  add(egress, 'kill', 'Stop everything, or one agent, at once', [
+    'clawctl egress kill --reason SEC-12',
+    'clawctl egress kill --agent support-bot',
+    'sudo clawctl egress kill --machine',
+  ])
+    .alias('pause')
+    .addOption(agent('stop this agent only'))
+    .option('--reason <text>', 'why; shown wherever the stop is')
+    .option('--machine', 'stop the gateways and fences of every user of this machine')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      `
+Every gateway and every fence obeys within a second: connections are reset, new ones refused. It holds
+across restarts, until 'clawctl egress resume', and needs neither a policy nor a store.`,
+    )
+    .action(async (options) => (await import('./kill.ts')).kill(options));
+
+  add(egress, 'resume', 'Let go on what was stopped', [
+    'clawctl egress resume',
+    'clawctl egress resume --agent support-bot',
+  ])
+    .addOption(agent('let only this agent go on'))
+    .option('--machine', 'take back what was stopped for every user of this machine')
+    .addOption(json())
+    .action(async (options) => (await import('./kill.ts')).resume(options));
+
   add(egress, 'doctor', 'Find out what is wrong, and how to mend it', [
     'clawctl egress doctor',
     'clawctl egress doctor --json',

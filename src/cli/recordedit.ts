@@ -1,22 +1,25 @@
-/** Puts an edit of the policy into the store, where all that changes what may leave is kept. */
+/** Puts an edit of the policy, or another act by hand, into the store, where all that changes what may leave is kept. */
 import { systemClock } from '../base/clock.ts';
 import { Failure } from '../base/failure.ts';
 import type { Paths } from '../base/paths.ts';
+import type { NoticeEvent } from '../events/event.ts';
 import { openRecorder } from '../events/recorder.ts';
 import { say } from './output.ts';
 
-/** The edit has been made already; that it cannot be recorded is told, no more. */
 export async function recordEdit(paths: Paths, edits: readonly string[]): Promise<void> {
-  if (edits.length === 0) return;
+  if (edits.length > 0) await recordNotice(paths, 'policy-edited', `${edits.join('; ')}, by hand`);
+}
+
+/** The act has been done already; that it cannot be recorded is told, no more. */
+export async function recordNotice(paths: Paths, topic: NoticeEvent['topic'], text: string): Promise<void> {
   try {
     const recorder = await openRecorder({ store: paths.store });
-    const text = `${edits.join('; ')}, by hand`;
     recorder.note({
       kind: 'notice',
       time: systemClock.now(),
       agent: 'clawctl',
       session: '',
-      topic: 'policy-edited',
+      topic,
       text,
     });
     await recorder.close();

@@ -5,7 +5,7 @@
 import { basename, resolve } from 'node:path';
 import { Failure } from '../base/failure.ts';
 import { pathsOf } from '../base/paths.ts';
-import type { Outcome } from '../compose.ts';
+import type { Outcome } from '../compose/fence.ts';
 import { printable } from '../names/display.ts';
 import { isReadByKey } from '../os/terminal.ts';
 import { isAgentName } from '../policy/agentname.ts';
@@ -48,7 +48,7 @@ async function fence(words: RunArguments): Promise<number> {
   launching.catch(() => undefined); // it is awaited further down, and may fail before
 
   const [{ serveFence }, { createTeller }] = await Promise.all([
-    import('../compose.ts'),
+    import('../compose/fence.ts'),
     import('./teller.ts'),
   ]);
   const { quiet, json } = words;

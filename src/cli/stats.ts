@@ -3,6 +3,7 @@ import { systemClock } from '../base/clock.ts';
 import { pathsOf } from '../base/paths.ts';
 import { openQueries, type Stats, type Tally } from '../events/queries.ts';
 import { displayName } from '../names/display.ts';
+import { killItem, killsFor, sayKills } from './kill.ts';
 import {
   bold,
   iso,
@@ -24,15 +25,21 @@ type Options = SpanOptions & { by?: 'host' | 'agent'; json?: boolean };
 
 export function stats(options: Options): void {
   const filter = filterOf(options, systemClock.now());
-  const queries = openQueries(pathsOf().store);
+  const paths = pathsOf();
+  const queries = openQueries(paths.store);
   const found = queries.stats({ ...filter, by: options.by });
   queries.close();
-  if (options.json === true) printJson('stats', asDocument(found, filter.since, options));
+  if (options.json === true)
+    printJson('stats', {
+      ...asDocument(found, filter.since, options),
+      killed: killsFor(paths).map(killItem),
+    });
   else if (found.requests === 0 && found.bytesUp + found.bytesDown === 0) {
     say(`nothing was recorded ${spanText(options)}.`);
     sayRaw('  Run something inside the fence: clawctl egress run -- COMMAND\n');
   } else if (options.by !== undefined) printGroups(found, options.by);
   else printFigures(found);
+  if (options.json !== true) sayKills(paths, options.agent);
 }
 
 const tallyItem = ({ requests, allowed, blocked, failed, bytesUp, bytesDown }: Tally) => ({

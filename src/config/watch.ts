@@ -22,6 +22,12 @@ const LARGEST_HERE = 32_768;
 /** In the compiled program workers are embedded under their path below `src/`. */
 const EMBEDDED = '/$bunfs/root/';
 
+export interface PolicyWatch {
+  /** Reads the files again, changed or not, and calls back as for a change. */
+  reload(): void;
+  close(): void;
+}
+
 /**
  * Calls `onChange` with every policy that replaces the one that stood when this was called, and `onBroken` where
  * the files changed to something that is no policy, or went away; both within 300 ms for ordinary sizes. Called
@@ -31,7 +37,7 @@ export function watchPolicy(
   source: PolicySource,
   onChange: (loaded: LoadedPolicy) => void,
   onBroken: (failure: Failure) => void,
-): { close(): void } {
+): PolicyWatch {
   const own = source.policyFile === undefined ? source.paths.policy : resolve(source.policyFile);
   const files = [source.paths.machinePolicy, own];
   let handled = files.map(identityOf);
@@ -70,7 +76,10 @@ export function watchPolicy(
     if (loading || same(now, handled)) return;
     if (!still && restlessLooks < MOST_RESTLESS_LOOKS) return;
     restlessLooks = 0;
-    handled = now;
+    take(now);
+  };
+  const take = (now: readonly Identity[]): void => {
+    handled = [...now];
     loading = true;
     handle(now)
       .catch((error: unknown) => {
@@ -83,6 +92,9 @@ export function watchPolicy(
   };
   const timer = setInterval(look, LOOK_MILLISECONDS);
   return {
+    reload() {
+      if (!loading) take(files.map(identityOf));
+    },
     close() {
       closed = true;
       clearInterval(timer);

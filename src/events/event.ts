@@ -78,7 +78,11 @@ export interface NoticeEvent extends Common {
     | 'store-replaced'
     | 'store-failed'
     | 'fence-broken'
-    | 'addresses-exhausted';
+    | 'addresses-exhausted'
+    | 'killed'
+    | 'resumed'
+    | 'worker-restarted'
+    | 'gateway-taken-over';
   text: string;
 }
 

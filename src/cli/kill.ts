@@ -1,0 +1,105 @@
+/** `clawctl egress kill` and `resume`: stop what leaves, at once, and let go on. Needs neither policy nor store. */
+import { userInfo } from 'node:os';
+import { systemClock } from '../base/clock.ts';
+import { Failure } from '../base/failure.ts';
+import { type Paths, pathsOf } from '../base/paths.ts';
+import { addKill, removeKills } from '../config/killfile.ts';
+import { type Kill, killFiles, killOf, killText, readKills } from '../config/killswitch.ts';
+import { isAgentName } from '../policy/agentname.ts';
+import { iso, printableLines, printJson, say, sayRaw } from './output.ts';
+import { recordNotice } from './recordedit.ts';
+
+interface Options {
+  agent?: string;
+  reason?: string;
+  machine?: boolean;
+  json?: boolean;
+}
+
+const LONGEST_REASON = 300;
+
+export async function kill(options: Options): Promise<void> {
+  const paths = pathsOf();
+  const agent = agentOf(options);
+  const file = fileOf(options, paths);
+  const reason = options.reason?.slice(0, LONGEST_REASON) ?? null;
+  const order = { agent, by: whoIsThis(), reason, now: systemClock.now() };
+  const before = addKill(file, order);
+  const stopped = readKills([file]).find((each) => each.damage !== null || each.agent === agent);
+  const text = stopped === undefined ? '' : killText(stopped);
+  if (options.json === true) printJson('kill', { ...killItem(stopped!), already: before !== null });
+  else {
+    say(printableLines(before === null ? text : `nothing new: ${text}`));
+    const narrow = before?.damage == null && agent !== null ? ` --agent ${agent}` : '';
+    sayRaw(`  To go on: clawctl egress resume${narrow}${options.machine === true ? ' --machine' : ''}\n`);
+  }
+  if (before === null) await recordNotice(paths, 'killed', text);
+}
+
+export async function resume(options: Options): Promise<void> {
+  const paths = pathsOf();
+  const agent = agentOf(options);
+  const file = fileOf(options, paths);
+  const whole = readKills([file]).find((each) => each.agent === null);
+  if (agent !== null && whole !== undefined)
+    throw new Failure(
+      'kill-failed',
+      `${printableLines(killText(whole))}; ${agent} cannot go on alone.`,
+      `Let everything go on: clawctl egress resume${options.machine === true ? ' --machine' : ''}`,
+    );
+  const taken = removeKills(file, agent);
+  const rest = readKills(killFiles(paths));
+  const held = agent === null ? (rest[0] ?? null) : killOf(rest, agent);
+  if (options.json === true)
+    printJson('resume', { resumed: taken.map(killItem), still_killed: rest.map(killItem) });
+  else {
+    if (taken.length === 0) say(`nothing was stopped${agent === null ? '' : ` for ${agent}`}`);
+    else say(`${agent ?? 'everything'} may go on, as far as the rules allow`);
+    if (held !== null) {
+      const where =
+        held.file === paths.machineKill ? 'clawctl egress resume --machine' : 'clawctl egress resume';
+      say(`but ${printableLines(killText(held))}; to end that: ${where}`);
+    }
+  }
+  if (taken.length > 0)
+    await recordNotice(paths, 'resumed', `${agent ?? 'everything'} may go on again, by ${whoIsThis()}`);
+}
+
+/** What `list`, `stats` and `doctor` show beside their own figures. */
+export function sayKills(paths: Paths, agent?: string): void {
+  for (const each of killsFor(paths, agent)) say(`the kill switch is on: ${printableLines(killText(each))}`);
+}
+
+export function killsFor(paths: Paths, agent?: string): Kill[] {
+  return readKills(killFiles(paths)).filter(
+    (each) => agent === undefined || each.agent === null || each.agent === agent,
+  );
+}
+
+export function killItem({ agent, since, by, reason, file, damage }: Kill): object {
+  return { agent, since: since === null ? null : iso(since), by, reason, file, damage };
+}
+
+function agentOf({ agent }: Options): string | null {
+  if (agent !== undefined && !isAgentName(agent))
+    throw new Failure('usage', `'${printableLines(agent)}' is not the name of an agent.`);
+  return agent ?? null;
+}
+
+function fileOf({ machine }: Options, paths: Paths): string {
+  return machine === true ? paths.machineKill : paths.kill;
+}
+
+function whoIsThis(): string {
+  const name = nameOfUser();
+  const { SUDO_USER } = process.env;
+  return SUDO_USER === undefined || SUDO_USER === name ? name : `${name} (sudo by ${SUDO_USER})`;
+}
+
+function nameOfUser(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `user ${process.getuid!()}`; // a user without an entry, as in a container
+  }
+}
