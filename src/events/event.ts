@@ -82,7 +82,12 @@ export interface NoticeEvent extends Common {
     | 'killed'
     | 'resumed'
     | 'worker-restarted'
-    | 'gateway-taken-over';
+    | 'gateway-taken-over'
+    | 'alert-pending'
+    | 'alert-firing'
+    | 'alert-resolved'
+    | 'alert-acknowledged'
+    | 'alert-silenced';
   text: string;
 }
 

@@ -1,0 +1,85 @@
+/**
+ * What alerts remember: a database of their own beside the store of events, so that nothing written here waits for,
+ * or holds up, the commit of a decision. The engine's cursor, the incidents that follow from the rows up to it and
+ * the messages about them are committed together; that is what makes every message exactly one.
+ */
+import { Database } from 'bun:sqlite';
+import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
+import { Failure } from '../base/failure.ts';
+import { makeFolder } from '../events/store.ts';
+
+const VERSION = 1;
+
+/**
+ * `engine`: how far the rows of events were evaluated, in which store, and up to which moment (wall time).
+ * `lease`: who evaluates; `epoch` grows with every new holder and `beat` while the holder lives.
+ * `missed`: stretches of time in which nobody evaluated: what was not seen in them is unknown.
+ * `incident`: `body` is an Incident as JSON, but for who acknowledged it, which is in columns of its own because
+ * others than the engine write it. `muted`: until when a group sends no further message.
+ * `silence`: no rule or no agent means every one. `notice`: rows that are yet to be written to the store of events;
+ * `after` is a sequence number that they come behind. `memory`: what detectors remember.
+ * `ruleset`: the alerts of every policy in use on this machine.
+ */
+const SCHEMA = `
+  CREATE TABLE engine (
+    id INTEGER PRIMARY KEY CHECK (id = 1), cursor INTEGER NOT NULL, store TEXT NOT NULL, at INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE lease (
+    id INTEGER PRIMARY KEY CHECK (id = 1), owner TEXT NOT NULL, epoch INTEGER NOT NULL, beat INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE missed (since INTEGER NOT NULL, until INTEGER NOT NULL) STRICT;
+  CREATE TABLE incident (
+    id TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, rule TEXT NOT NULL, state TEXT NOT NULL,
+    since INTEGER NOT NULL, resolved_at INTEGER, body TEXT NOT NULL,
+    acknowledged_at INTEGER, acknowledged_by TEXT
+  ) STRICT;
+  CREATE INDEX incident_open ON incident (state) WHERE state <> 'resolved';
+  CREATE INDEX incident_since ON incident (since);
+  CREATE TABLE muted (fingerprint TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT;
+  CREATE TABLE silence (
+    id INTEGER PRIMARY KEY, rule TEXT, agent TEXT, since INTEGER NOT NULL, until INTEGER NOT NULL,
+    reason TEXT NOT NULL, set_by TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE notice (
+    id INTEGER PRIMARY KEY, after INTEGER NOT NULL, time INTEGER NOT NULL, topic TEXT NOT NULL, text TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE memory (key TEXT PRIMARY KEY, value REAL NOT NULL, used INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE INDEX memory_used ON memory (used);
+  CREATE TABLE ruleset (source TEXT PRIMARY KEY, rules TEXT NOT NULL, seen INTEGER NOT NULL) STRICT;
+  PRAGMA user_version = ${VERSION};
+`;
+
+/** Opens the database for writing, creating file and tables as needed. Throws Failure. */
+export function openAlertStore(path: string): Database {
+  try {
+    makeFolder(path);
+    // SQLite gives its -wal and -shm files the mode of the database file, so that one is created first.
+    closeSync(openSync(path, 'a', 0o600));
+    if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o600);
+    const db = new Database(path, { readwrite: true, strict: true });
+    db.run('PRAGMA busy_timeout = 3000');
+    db.run('PRAGMA journal_mode = WAL');
+    db.run('PRAGMA synchronous = NORMAL');
+    db.transaction(() => ensureSchema(db, path)).immediate();
+    return db;
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    throw new Failure(
+      'store-unwritable',
+      `The alerts' store ${path} cannot be used: ${(error as Error).message}.`,
+      `Make it and its folder writable for this user, or move it away: alerts begin anew.`,
+    );
+  }
+}
+
+function ensureSchema(db: Database, path: string): void {
+  const { user_version: version } = db.query('PRAGMA user_version').get() as { user_version: number };
+  if (version > VERSION) {
+    throw new Failure(
+      'store-unwritable',
+      `The alerts' store ${path} was written by a newer version of this program.`,
+      'Use that version, or move the file away.',
+    );
+  }
+  if (version === 0) db.run(SCHEMA);
+}
