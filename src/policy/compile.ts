@@ -44,7 +44,7 @@ export function compile(documents: readonly PolicyDocument[]): Policy {
 /** What an earlier file says about a place holds. */
 function listenersIn(documents: readonly PolicyDocument[]): ListenEntry[] {
   const entries = new Map<string, ListenEntry>();
-  for (const { entry } of documents.flatMap((document) => document.listen)) {
+  for (const entry of documents.flatMap((document) => document.listen)) {
     const place = placeOf(entry);
     if (!entries.has(place)) entries.set(place, entry);
   }

@@ -3,20 +3,22 @@
  * with it. Strict throughout: what is unknown, ambiguous or not supported yet is an error, never ignored.
  */
 
-import { parseDuration } from '../base/duration.ts';
 import { type Address, parseAddress } from '../names/address.ts';
 import { parseHost } from '../names/host.ts';
 import type { Range } from '../names/range.ts';
+import { readAgents } from './agentsection.ts';
 import type { AlertRule } from './alerts/alertrule.ts';
 import type { ChannelConfig } from './alerts/channel.ts';
 import type { Rule } from './decision.ts';
+import { readLimits } from './limitentry.ts';
 import type { AgentLimits, Limits } from './limits.ts';
-import type { Listen } from './listener.ts';
+import { readListen } from './listenentry.ts';
+import type { ListenEntry } from './listener.ts';
 import type { Preset } from './presets/preset.ts';
 import { PRESETS } from './presets/presets.ts';
 import { didYouMean, type Problem } from './problem.ts';
 import { type Entry, Reading } from './reading.ts';
-import { readAgentName, readRules } from './ruleentry.ts';
+import { readRules } from './ruleentry.ts';
 import { isUpstream } from './upstream.ts';
 
 export type Mode = 'enforce' | 'observe';
@@ -36,7 +38,7 @@ export interface PolicyDocument {
   /** Null where the file does not say; see `isUpstream`. */
   upstream: string | null;
   limits: Partial<Limits>;
-  listen: readonly Listen[];
+  listen: readonly ListenEntry[];
   /** Those that the file turns off included. */
   alerts: readonly (AlertRule & { enabled: boolean })[];
   channels: readonly ChannelConfig[];
@@ -53,23 +55,20 @@ export interface AgentSection {
 
 export type DocumentResult = { ok: true; document: PolicyDocument } | { ok: false; problems: Problem[] };
 
-const KEYS = ['version', 'mode', 'locked', 'presets', 'allow', 'deny', 'agents', 'hosts', 'dns', 'limits'];
-const LATER_KEYS = ['alerts', 'channels', 'listen', 'approvals', 'retention'];
-const AGENT_KEYS = ['inherit', 'allow', 'deny'];
-const LATER_AGENT_KEYS = ['from', 'token', 'limits', 'presets', 'mode'];
-const LIMIT_KEYS = ['connections_per_agent', 'idle', 'header_bytes'];
-const LATER_LIMIT_KEYS = [
-  'connections',
-  'connections_per_second',
-  'header_count',
-  'head_timeout',
-  'handshake_timeout',
-  'first_byte_timeout',
-  'lifetime',
-  'bytes_up',
-  'bytes_down',
-  'bytes_per_day',
+const KEYS = [
+  'version',
+  'mode',
+  'locked',
+  'presets',
+  'allow',
+  'deny',
+  'agents',
+  'hosts',
+  'dns',
+  'limits',
+  'listen',
 ];
+const LATER_KEYS = ['alerts', 'channels', 'approvals', 'retention'];
 
 /** `file` is only used in messages and positions. Never throws. */
 export function readDocument(text: string, file: string): DocumentResult {
@@ -95,7 +94,7 @@ export function readDocument(text: string, file: string): DocumentResult {
     hosts: read('hosts', readHosts, new Map()),
     upstream: read('dns', readDns, null),
     limits: read('limits', readLimits, {}),
-    listen: [],
+    listen: read('listen', readListen, []),
     alerts: [],
     channels: [],
   };
@@ -128,27 +127,6 @@ function readPresets(reading: Reading, entry: Entry): readonly Preset[] {
     else if (name !== null) reading.problem(node, `unknown preset '${name}'`, didYouMean(name, names));
   }
   return [...found];
-}
-
-function readAgents(reading: Reading, { node }: Entry): Map<string, AgentSection> {
-  const sections = new Map<string, AgentSection>();
-  for (const [name, { key, node: section }] of reading.openMap(node, "'agents'") ?? []) {
-    if (readAgentName(reading, key) === null) continue;
-    const keys = reading.map(section, `the section of ${name}`, AGENT_KEYS, LATER_AGENT_KEYS);
-    const allow = keys.get('allow');
-    const deny = keys.get('deny');
-    const inherit = keys.get('inherit');
-    sections.set(name, {
-      from: [],
-      limits: {},
-      inherit: (inherit === undefined ? null : reading.boolean(inherit.node, 'inherit')) ?? true,
-      rules: [
-        ...(allow === undefined ? [] : readRules(reading, allow, 'allow', name)),
-        ...(deny === undefined ? [] : readRules(reading, deny, 'deny', name)),
-      ],
-    });
-  }
-  return sections;
 }
 
 function readHosts(reading: Reading, { node }: Entry): Map<string, readonly Address[]> {
@@ -188,23 +166,4 @@ function readDns(reading: Reading, { node }: Entry): string | null {
     `'${text}' is not a resolver`,
     'Write system, an address such as 10.0.0.53 or 10.0.0.53:5353, or an https:// URL.',
   );
-}
-
-function readLimits(reading: Reading, { node }: Entry): Partial<Limits> {
-  const entries = reading.map(node, "'limits'", LIMIT_KEYS, LATER_LIMIT_KEYS);
-  const limits: Partial<Limits> = {};
-  const connections = entries.get('connections_per_agent');
-  if (connections !== undefined)
-    limits.connectionsPerAgent =
-      reading.integer(connections.node, 'connections_per_agent', 1, 1_000_000) ?? 1;
-  const header = entries.get('header_bytes');
-  if (header !== undefined)
-    limits.headerBytes = reading.integer(header.node, 'header_bytes', 1_024, 1_048_576) ?? 1_024;
-  const idle = entries.get('idle');
-  if (idle !== undefined) {
-    const duration = parseDuration(reading.raw(idle.node, 'idle') ?? '');
-    if (duration !== null && duration >= 1_000 && duration <= 7 * 86_400_000) limits.idle = duration;
-    else reading.problem(idle.node, 'idle is a duration from 1s to 7d', 'Write it as 90s, 15m or 2h.');
-  }
-  return limits;
 }

@@ -1,5 +1,6 @@
 /** Where a gateway listens, as a policy file or the command line says it. */
-import type { Address } from '../names/address.ts';
+import { type Address, parseAddress } from '../names/address.ts';
+import { classOf } from '../names/addressclass.ts';
 import { authority } from '../names/host.ts';
 import type { Range } from '../names/range.ts';
 
@@ -11,17 +12,12 @@ export interface Endpoint {
   port: number;
 }
 
-/** An entry of a file, and where it stands. */
-export interface Listen {
-  entry: ListenEntry;
-  line: number;
-  column: number;
-}
+export type Place = Endpoint | { path: string };
 
 /** For clients that know of a proxy: HTTP and SOCKS5 on one port. */
 export interface ProxyEntry {
   kind: 'proxy';
-  where: Endpoint | { path: string };
+  where: Place;
   /** Absolute paths of PEM files. */
   tls: { certificate: string; key: string } | null;
   /** Balancers there begin with a PROXY protocol header, version 2. */
@@ -44,12 +40,64 @@ export interface DnsEntry {
   agent: string | null;
 }
 
-/** `proxy 127.0.0.1:8880`: two entries with the same text cannot both be served. */
-export function placeOf({ kind, where }: ListenEntry): string {
-  // DNS is UDP too; the others are TCP alone, whatever they do with it.
-  return `${kind === 'dns' ? 'dns' : 'tcp'} ${'path' in where ? `unix:${where.path}` : authorityOf(where)}`;
+/** `127.0.0.1:8880` or `unix:/run/proxy.sock`. Two entries of the same place cannot both be served. */
+export function placeOf({ where }: ListenEntry): string {
+  if ('path' in where) return `unix:${where.path}`;
+  return authority({ kind: 'address', address: where.address }, where.port);
 }
 
-function authorityOf({ address, port }: Endpoint): string {
-  return authority({ kind: 'address', address }, port);
+export interface NoPlace {
+  message: string;
+  fix: string;
+}
+
+export function isPlace(result: Place | NoPlace): result is Place {
+  return !('message' in result);
+}
+
+/** The longest path that `sockaddr_un` holds with its NUL (unix(7)). */
+const LONGEST_PATH = 107;
+const USUAL_PORT = { proxy: 8880, transparent: 15001, dns: 53 } as const;
+
+/** An address with its port, or `unix:` and a path. `freePort`: whether port 0 may be said. */
+export function readPlace(text: string, kind: ListenEntry['kind'], freePort = false): Place | NoPlace {
+  const usual = USUAL_PORT[kind];
+  const shown = text.length > 200 ? `${text.slice(0, 200)}…` : text;
+  const refuse = (message: string, fix: string): NoPlace => ({ message: `'${shown}' ${message}`, fix });
+  if (text.startsWith('unix:')) {
+    if (kind !== 'proxy')
+      return refuse('is a unix socket, which nothing is redirected to', `Such as 10.0.0.1:${usual}.`);
+    return (
+      readPath(text.slice('unix:'.length)) ??
+      refuse(`is not a path of at most ${LONGEST_PATH} characters`, 'Such as unix:/run/clawctl/proxy.sock.')
+    );
+  }
+  const [, host, digits] = /^(\[[^\]]*\]|[^:]*):(\d{1,5})$/.exec(text) ?? [];
+  const address = host === undefined ? null : parseAddress(host.replace(/^\[|\]$/g, ''));
+  if (address === null || (address.family === 6) !== host!.startsWith('['))
+    return refuse('is not an address with a port', adviceFor(text, usual));
+  const port = Number(digits);
+  if (String(port) !== digits || port > 65_535 || (port === 0 && !freePort))
+    return refuse(
+      'has no port from 1 to 65535',
+      `Such as ${authority({ kind: 'address', address }, usual)}.`,
+    );
+  const addressClass = classOf(address);
+  if (addressClass === 'multicast' || addressClass === 'broadcast')
+    return refuse('cannot be listened on', 'Name an address of this machine.');
+  return { address, port };
+}
+
+function readPath(path: string): { path: string } | null {
+  const fits = new TextEncoder().encode(path).length <= LONGEST_PATH;
+  return fits && /^\/[^\0-\x1f\x7f]*[^\0-\x1f\x7f/]$/.test(path) ? { path } : null;
+}
+
+/** What is probably meant: people write ports alone, names, and URLs. */
+function adviceFor(text: string, usual: number): string {
+  const address = parseAddress(text.replace(/^\[|\]$/g, ''));
+  if (address !== null) return `Write "${authority({ kind: 'address', address }, usual)}".`;
+  const port =
+    /^(?:https?:\/\/)?(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\*)?:?(\d{1,5})\/?$/.exec(text)?.[1] ?? usual;
+  return `Write 127.0.0.1:${port}, or 0.0.0.0:${port} for every address of this machine.`;
 }

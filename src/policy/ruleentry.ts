@@ -1,9 +1,10 @@
 /** One rule as it stands in a file: a host alone, or a mapping with options. */
 import { isMap, type Node } from 'yaml';
-import { parseRange, rangeText } from '../names/range.ts';
+import { parseRange, type Range, rangeText } from '../names/range.ts';
 import { isAgentName } from './agentname.ts';
 import { tooBroad } from './breadth.ts';
 import type { Rule } from './decision.ts';
+import { readRuleLimits } from './limitentry.ts';
 import { readPattern } from './pattern.ts';
 import type { Entry, Reading } from './reading.ts';
 import { parseTimestamp } from './timestamp.ts';
@@ -13,9 +14,22 @@ export const WEB_PORTS: readonly number[] = Object.freeze([80, 443]);
 const NONE: readonly never[] = Object.freeze([]);
 const LONGEST_NOTE = 500;
 
-const ALLOW_KEYS = ['host', 'ports', 'addresses', 'agents', 'tls', 'until', 'note', 'force'];
+const ALLOW_KEYS = [
+  'host',
+  'ports',
+  'addresses',
+  'agents',
+  'tls',
+  'upgrade',
+  'limits',
+  'until',
+  'note',
+  'force',
+];
 const DENY_KEYS = ['host', 'ports', 'agents', 'until', 'note'];
-const LATER_KEYS = ['limits', 'upgrade', 'methods', 'paths'];
+const LATER_KEYS = ['methods', 'paths'];
+/** Protocols whose every message would name a host of its own, which nobody could look at. */
+const UNREADABLE_UPGRADES = /^(h2c?|http\/.*|tls\/.*|connect-.*|masque)$/;
 
 /** Rules of a list under `allow` or `deny`. `agent`: whose section the list stands in, or null. */
 export function readRules(
@@ -89,6 +103,8 @@ function readMapping(
     agents: value('agents', (entry) => readAgents(reading, entry), agents),
     addresses: value('addresses', (entry) => readAddresses(reading, entry), NONE),
     tls: value('tls', ({ node }) => reading.choice(node, 'tls', ['sni', 'ech', 'any']), 'sni'),
+    upgrade: value('upgrade', (entry) => readUpgrades(reading, entry), NONE),
+    bytesUpPerDay: value('limits', (entry) => readRuleLimits(reading, entry), null),
     until: value('until', ({ node }) => readUntil(reading, node), null),
     note: value('note', ({ node }) => readNote(reading, node), null),
     source: { kind: 'file', file: reading.file, ...reading.position(node) },
@@ -135,7 +151,12 @@ export function readAgentName(reading: Reading, node: Node): string | null {
 }
 
 function readAddresses(reading: Reading, entry: Entry): readonly string[] | null {
-  const nodes = reading.list(entry, `addresses: [${reading.shortText(entry.node) ?? '10.0.0.0/8'}]`);
+  return readRanges(reading, entry, '10.0.0.0/8')?.map(rangeText) ?? null;
+}
+
+/** A list of addresses and ranges, each once. Null where there are problems. */
+export function readRanges(reading: Reading, entry: Entry, example: string): readonly Range[] | null {
+  const nodes = reading.list(entry, `${entry.key.value}: [${reading.shortText(entry.node) ?? example}]`);
   const ranges = nodes.map((node) => {
     const text = reading.text(node, 'an address or range');
     if (text === null) return null;
@@ -143,9 +164,28 @@ function readAddresses(reading: Reading, entry: Entry): readonly string[] | null
     if (range !== null) return rangeText(range);
     const result = readPattern(text);
     const fix = result.ok ? 'Names are resolved; write the range that they may lead to.' : result.fix;
-    return reading.problem(node, `'${text}' is not an address or range`, fix ?? 'Such as 10.0.0.0/8.');
+    return reading.problem(node, `'${text}' is not an address or range`, fix ?? `Such as ${example}.`);
   });
-  return filled(reading, entry, ranges);
+  return filled(reading, entry, ranges)?.map((text) => parseRange(text)!) ?? null;
+}
+
+/** Tokens of the Upgrade field (RFC 9110 section 7.8), in lower case. */
+function readUpgrades(reading: Reading, entry: Entry): readonly string[] | null {
+  const nodes = reading.list(entry, `upgrade: [${reading.shortText(entry.node) ?? 'websocket'}]`);
+  const protocols = nodes.map((node) => {
+    const text = reading.text(node, 'a protocol')?.toLowerCase() ?? null;
+    if (text === null) return null;
+    if (!/^[a-z0-9._+-]+(\/[a-z0-9._+-]+)?$/.test(text))
+      return reading.problem(node, `'${text}' is not a protocol`, 'Such as websocket.');
+    if (UNREADABLE_UPGRADES.test(text))
+      return reading.problem(
+        node,
+        `'${text}' could carry requests for any host`,
+        'Only websocket and its like can be let through.',
+      );
+    return text;
+  });
+  return filled(reading, entry, protocols);
 }
 
 function readUntil(reading: Reading, node: Node): number | null {
