@@ -250,7 +250,7 @@ export class Connection implements Judge {
     if (isTls && gate.heard) this.#say(ACCESS_DENIED);
     else if (isHttp && (gate.head !== null || refusal.reason === 'http-malformed')) {
       const json = gate.head !== null && wantsJson(headerOf(gate.head, 'accept'));
-      this.#say(httpRefusal(refusal, json, gate.head?.method === 'HEAD'));
+      this.#say(httpRefusal(refusal, { json, head: gate.head?.method === 'HEAD', close: true }));
     } else if (final || !(isTls || isHttp) || this.#isCrowded()) this.#relay.reset();
     else this.unfinished(true);
   }

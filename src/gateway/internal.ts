@@ -30,7 +30,8 @@ export class InternalAnswer implements SocketHandler {
     const parsed = parseRequestHead(this.#held.bytes, HEAD_LIMITS);
     if (parsed.state === 'more') return;
     this.#answered = true;
-    const answer = parsed.state === 'value' ? this.#answer(parsed.value) : plain('400 Bad Request');
+    const answer =
+      parsed.state === 'value' ? internalAnswer(parsed.value, this.session) : plain('400 Bad Request');
     this.socket.write(answer);
     this.socket.end();
   }
@@ -49,20 +50,19 @@ export class InternalAnswer implements SocketHandler {
   onClose(): void {
     this.onFinished();
   }
+}
 
-  #answer(head: RequestHead): Uint8Array {
-    const { host, method } = head;
-    const isOurs =
-      host !== null &&
-      host.name.toLowerCase().replace(/\.$/, '') === INTERNAL_NAME &&
-      (host.port ?? 80) === 80;
-    if (!isOurs) return plain('421 Misdirected Request');
-    if (method !== 'GET' && method !== 'HEAD') return plain('405 Method Not Allowed');
-    if (head.target.split('?')[0] !== '/' && head.form === 'origin') return plain('404 Not Found');
-    const json = wantsJson(headerOf(head, 'accept'));
-    const text = json ? this.session.refusalsJson() : this.session.refusalsText();
-    return httpResponse('200 OK', { json, text }, method === 'HEAD');
-  }
+/** What the reserved name answers to one request. `close`: the connection ends with it. */
+export function internalAnswer(head: RequestHead, session: Session, close = true): Uint8Array {
+  const { host, method } = head;
+  const isOurs =
+    host !== null && host.name.toLowerCase().replace(/\.$/, '') === INTERNAL_NAME && (host.port ?? 80) === 80;
+  if (!isOurs) return plain('421 Misdirected Request', close);
+  if (method !== 'GET' && method !== 'HEAD') return plain('405 Method Not Allowed', close);
+  if (head.target.split('?')[0] !== '/' && head.form === 'origin') return plain('404 Not Found', close);
+  const json = wantsJson(headerOf(head, 'accept'));
+  const text = json ? session.refusalsJson() : session.refusalsText();
+  return httpResponse('200 OK', { json, text }, method === 'HEAD', '', close);
 }
 
 /** The first header of that name (in lower case). */
@@ -70,6 +70,6 @@ export function headerOf(head: RequestHead, name: string): string | undefined {
   return head.headers.find(([sent]) => sent.toLowerCase() === name)?.[1];
 }
 
-function plain(status: string): Uint8Array {
-  return httpResponse(status, { json: false, text: `${status}\n` }, false);
+function plain(status: string, close = true): Uint8Array {
+  return httpResponse(status, { json: false, text: `${status}\n` }, false, '', close);
 }

@@ -13,6 +13,7 @@ export interface Refusal {
   /** Wall time, milliseconds since the Unix epoch. */
   time: number;
   agent: string;
+  /** Empty, and the port 0, where nobody knows what was asked for. */
   host: string;
   port: number;
   reason: Reason;
@@ -26,6 +27,11 @@ export function refusalOf(time: number, target: Target, { reason, detail }: Prob
   const { agent, host, port } = target;
   const suggestion = suggestionFor(host, port, reason, agent);
   return { time, agent, host: hostText(host), port, reason, detail, suggestion };
+}
+
+/** What was refused before it could be read. */
+export function refusalOfUnread(time: number, agent: string, { reason, detail }: Problem): Refusal {
+  return { time, agent, host: '', port: 0, reason, detail, suggestion: 'clawctl egress blocked' };
 }
 
 /** Of all that `parseHost` lets through, only brackets mean something to a shell. */
@@ -72,9 +78,10 @@ export function refusalDocument(refusal: Refusal): Record<string, string | numbe
 }
 
 export function refusalLine(refusal: Refusal): string {
-  const place = refusal.host.includes(':') ? `[${refusal.host}]` : refusal.host;
+  const host = refusal.host.includes(':') ? `[${refusal.host}]` : refusal.host;
+  const place = host === '' ? 'a request' : `${host}:${refusal.port}`;
   const what = isFailure(refusal.reason) ? 'not reached' : 'refused';
-  return `${place}:${refusal.port} ${what} (${refusal.reason}): ${REASONS[refusal.reason]}. A person can type: ${refusal.suggestion}`;
+  return `${place} ${what} (${refusal.reason}): ${REASONS[refusal.reason]}. A person can type: ${refusal.suggestion}`;
 }
 
 /** Whether an Accept header (RFC 9110 section 12.5.1) asks for JSON. Without quality values: what it names first. */
@@ -85,36 +92,81 @@ export function wantsJson(accept: string | undefined): boolean {
   return json !== -1 && (plain === -1 || json < plain);
 }
 
-/** A whole HTTP/1.1 response after which we close. `head`: the request was HEAD. */
+/** A whole HTTP/1.1 response. `head`: the request was HEAD. `close`: we close the connection after it. */
 export function httpResponse(
   status: string,
   body: { json: boolean; text: string },
   head: boolean,
   extra = '',
+  close = true,
 ): Uint8Array {
   const content = Buffer.from(body.text, 'utf8');
   const headers =
     `HTTP/1.1 ${status}\r\n` +
     `Content-Type: ${body.json ? 'application/json' : 'text/plain; charset=utf-8'}\r\n` +
-    `Content-Length: ${content.length}\r\n${extra}Cache-Control: no-store\r\nConnection: close\r\n\r\n`;
+    `Content-Length: ${content.length}\r\n${extra}Cache-Control: no-store\r\n` +
+    `${close ? 'Connection: close\r\n' : ''}\r\n`;
   return Buffer.concat([Buffer.from(headers, 'latin1'), head ? new Uint8Array(0) : content]);
 }
 
-/** Hop 4 found nobody to talk to: the gateway failed, it did not refuse (RFC 9110 section 15.6.3). */
-const FAILURES: ReadonlySet<Reason> = new Set(['name-not-resolved', 'connect-failed']);
+/** The gateway failed, it did not refuse: nobody to talk to, or nothing that makes sense (RFC 9110 section 15.6). */
+const FAILURES: ReadonlySet<Reason> = new Set([
+  'name-not-resolved',
+  'connect-failed',
+  'response-malformed',
+  'response-late',
+]);
 
 export const isFailure = (reason: Reason): boolean => FAILURES.has(reason);
 
-export function httpRefusal(refusal: Refusal, json: boolean, head: boolean): Uint8Array {
+/** What is said in HTTP where something else than a rule is in the way. */
+const STATUSES: Partial<Record<Reason, string>> = {
+  'not-proxy': '400 Bad Request',
+  'http-malformed': '400 Bad Request',
+  'malformed-host': '400 Bad Request',
+  'malformed-port': '400 Bad Request',
+  'credentials-missing': '407 Proxy Authentication Required',
+  'credentials-wrong': '407 Proxy Authentication Required',
+  'head-late': '408 Request Timeout',
+  'head-too-large': '431 Request Header Fields Too Large',
+  'name-not-resolved': '502 Bad Gateway',
+  'connect-failed': '502 Bad Gateway',
+  'response-malformed': '502 Bad Gateway',
+  'response-late': '504 Gateway Timeout',
+  'audit-unavailable': '503 Service Unavailable',
+  'limit-connections': '503 Service Unavailable',
+  'limit-total': '503 Service Unavailable',
+  'limit-rate': '503 Service Unavailable',
+};
+
+/** How a refusal is said in HTTP. */
+export interface HttpManner {
+  json: boolean;
+  /** The request was HEAD. */
+  head: boolean;
+  /** We close the connection after it. */
+  close: boolean;
+}
+
+export function httpRefusal(refusal: Refusal, { json, head, close }: HttpManner): Uint8Array {
   const text = json
     ? `${JSON.stringify(refusalDocument(refusal))}\n`
     : `Clawctl Egress: ${refusalLine(refusal)}\n`;
-  const status = isFailure(refusal.reason)
-    ? '502 Bad Gateway'
-    : refusal.reason === 'http-malformed'
-      ? '400 Bad Request'
-      : '403 Forbidden';
-  return httpResponse(status, { json, text }, head, `X-Clawctl-Reason: ${refusal.reason}\r\n`);
+  return httpSaid(refusal.reason, text, { json, head, close });
+}
+
+/** The same where what was asked for cannot be said. `detail` never quotes the client. */
+export function httpRefusalOfUnknown(reason: Reason, detail: string | null): Uint8Array {
+  const more = detail === null ? '' : `: ${detail}`;
+  const text = `Clawctl Egress: refused (${reason}): ${REASONS[reason]}${more}\n`;
+  return httpSaid(reason, text, { json: false, head: false, close: true });
+}
+
+function httpSaid(reason: Reason, text: string, { json, head, close }: HttpManner): Uint8Array {
+  const status = STATUSES[reason] ?? '403 Forbidden';
+  const challenge = status.startsWith('407') ? 'Proxy-Authenticate: Basic realm="clawctl"\r\n' : '';
+  const extra = `${challenge}X-Clawctl-Reason: ${reason}\r\n`;
+  return httpResponse(status, { json, text }, head, extra, close);
 }
 
 /** RFC 8446 section 6.2: a fatal access_denied alert in a plaintext record, as every TLS client understands it. */

@@ -1,7 +1,6 @@
 /** The rows of one connection: its decision, perhaps a refusal, its close; one set for each HTTP request. */
 import type { DecisionEvent, RefusalEvent } from '../events/event.ts';
 import { hostText } from '../names/host.ts';
-import type { Socket } from '../net/socket.ts';
 import { ruleText } from '../policy/decide.ts';
 import type { Decision, Target } from '../policy/decision.ts';
 import type { Reason } from '../policy/reason.ts';
@@ -25,12 +24,18 @@ interface OpenRow {
   refusal: RefusalEvent | null;
 }
 
+/** Octets of payload so far. A socket counts them, as seen from us. */
+export interface Counted {
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
 /** For the record only: names sent by a peer may be long. */
 const DETAIL_MAX = 300;
 
 export class Rows {
   /** The origin, whose counts are the payload's. */
-  far: Socket | null = null;
+  far: Counted | null = null;
   #open: OpenRow | null = null;
 
   constructor(

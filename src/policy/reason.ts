@@ -45,7 +45,10 @@ export const REASONS = {
   ech: 'the ClientHello is encrypted',
   'http-malformed': 'the HTTP request is malformed or ambiguous',
   'host-mismatch': 'the HTTP request names another host than was asked for',
-  'http-upgrade': 'port 80 may not change to another protocol',
+  'http-upgrade': 'the connection may not change to another protocol',
+  'http-method': 'TRACE would send credentials back to whoever can read the answer',
+  'response-malformed': 'the answer of the origin is malformed, or such as only a proxy may give',
+  'response-late': 'the origin did not answer in time',
   // any hop
   'audit-unavailable': 'the decision could not be recorded',
   'policy-changed': 'the policy changed and no longer allows it',

@@ -2,8 +2,9 @@
  * Where the body of a message ends in the stream (RFC 9112 sections 6.3 and 7.1). It looks, it keeps nothing: what
  * comes an octet at a time is passed on an octet at a time, so the first octet that cannot be right is the last.
  */
-import { HEAD_LIMITS, readFields } from './fields.ts';
+import { type Field, HEAD_LIMITS, readFields } from './fields.ts';
 import { readFraming } from './framing.ts';
+import { writeTrailer } from './passing.ts';
 
 export type Body =
   | { kind: 'none' }
@@ -20,8 +21,11 @@ type BodyProgress =
   | { state: 'malformed'; detail: string };
 
 export interface BodyReader {
-  /** Takes the next bytes of the stream. Push nothing to learn whether the body is empty. */
-  push(bytes: Uint8Array): BodyProgress;
+  /**
+   * Takes the next bytes of the stream. Push nothing to learn whether the body is empty. `onward` gets what may be sent
+   * on of them: all, but no chunk extensions and only those fields of a trailer that concern whoever reads it.
+   */
+  push(bytes: Uint8Array, onward?: Uint8Array[]): BodyProgress;
 }
 
 const HTAB = 9;
@@ -36,13 +40,15 @@ const EXTENSIONS = /^(;[\w!#$%&'*+.^`|~-]+(=([\w!#$%&'*+.^`|~-]+|"([\t !#-[\]-~]
 const SIZE_DIGITS_MAX = 12;
 const TRAILER_MAX = 8_192;
 
-export function createBodyReader(body: Body): BodyReader {
-  if (body.kind === 'chunked') return createChunkedReader();
+/** `bare`: of chunks only what is in them is sent on, for a recipient that knows no chunks (HTTP/1.0). */
+export function createBodyReader(body: Body, bare = false): BodyReader {
+  if (body.kind === 'chunked') return createChunkedReader(bare);
   let left = body.kind === 'length' ? body.length : body.kind === 'none' ? 0 : Number.POSITIVE_INFINITY;
   return {
-    push(bytes) {
+    push(bytes, onward) {
       const consumed = Math.min(left, bytes.length);
       left -= consumed;
+      if (consumed > 0) onward?.push(consumed === bytes.length ? bytes : bytes.subarray(0, consumed));
       return { state: left === 0 ? 'done' : 'more', consumed };
     },
   };
@@ -59,13 +65,15 @@ type Step =
   | 'done'
   | 'malformed';
 
-function createChunkedReader(): BodyReader {
+function createChunkedReader(bare: boolean): BodyReader {
   let step: Step = 'size';
   let detail = '';
   let size = 0;
   let digits = 0;
   let extension = '';
   let trailer: number[] = [];
+  /** What goes on in place of the trailer. */
+  let ending: Uint8Array = NOTHING;
 
   const fail = (what: string): Step => {
     detail = what;
@@ -87,9 +95,11 @@ function createChunkedReader(): BodyReader {
     if ((octet === LF) !== (trailer[length - 2] === CR)) return fail('a trailer line ends without CR LF');
     if (octet !== LF && octet !== CR && isControl(octet)) return fail('a trailer holds a control character');
     if (octet === LF && (length === 2 || trailer[length - 3] === LF)) {
-      const problem = problemOfTrailer(Uint8Array.from(trailer));
+      const fields = readTrailerFields(Uint8Array.from(trailer));
       trailer = [];
-      return problem === null ? 'done' : fail(problem);
+      if (typeof fields === 'string') return fail(fields);
+      if (!bare) ending = Buffer.from(writeTrailer(fields), 'latin1');
+      return 'done';
     }
     return length < TRAILER_MAX ? 'trailer' : fail('the trailer is too long');
   };
@@ -123,36 +133,52 @@ function createChunkedReader(): BodyReader {
     }
   };
 
+  const passes = bare
+    ? (which: Step) => which === 'data'
+    : (which: Step) => which !== 'extension' && which !== 'trailer';
+
   return {
-    push(bytes) {
+    push(bytes, onward) {
       let at = 0;
+      /** From where on bytes go on that have not been handed to `onward` yet; -1 where they do not. */
+      let from = passes(step) ? 0 : -1;
       while (at < bytes.length && step !== 'done' && step !== 'malformed') {
-        if (step !== 'data') {
-          step = take(bytes[at++]!);
-          continue;
-        }
-        const skipped = Math.min(size, bytes.length - at);
-        at += skipped;
-        size -= skipped;
-        if (size === 0) step = 'data-cr';
+        if (step === 'data') {
+          const skipped = Math.min(size, bytes.length - at);
+          at += skipped;
+          size -= skipped;
+          if (size === 0) step = 'data-cr';
+        } else step = take(bytes[at++]!);
+        if (onward === undefined || passes(step) === from >= 0) continue;
+        // The octet that ended a size or an extension was a delimiter: only of an extension it is still wanted.
+        const start = step === 'size-lf' ? at - 1 : at;
+        const end = step === 'extension' ? at - 1 : at;
+        if (from >= 0 && end > from) onward.push(bytes.subarray(from, end));
+        from = from >= 0 ? -1 : start;
       }
       if (step === 'malformed') return { state: 'malformed', detail };
+      if (onward !== undefined) {
+        if (from >= 0 && at > from) onward.push(bytes.subarray(from, at));
+        if (ending.length > 0) onward.push(ending);
+        ending = NOTHING;
+      }
       return { state: step === 'done' ? 'done' : 'more', consumed: at };
     },
   };
 }
 
 /** A trailer is checked like a head, and may not say what only a head may (RFC 9110 section 6.5.1). */
-function problemOfTrailer(bytes: Uint8Array): string | null {
+function readTrailerFields(bytes: Uint8Array): Field[] | string {
   const fields = readFields(bytes, 0, bytes.length, HEAD_LIMITS.fields);
   if (typeof fields === 'string') return fields;
   const framing = readFraming(fields);
   if (typeof framing === 'string') return framing;
   return framing.chunked || framing.length !== null || framing.hosts.length > 0
     ? 'a trailer frames or routes the message'
-    : null;
+    : fields;
 }
 
+const NOTHING = new Uint8Array(0);
 const isControl = (octet: number) => (octet < 0x20 && octet !== HTAB) || octet === 0x7f;
 
 function hexDigit(octet: number): number {

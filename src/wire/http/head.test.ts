@@ -42,6 +42,7 @@ describe('a request head', () => {
         ],
         body: { kind: 'length', length: 5 },
         upgrade: null,
+        connection: [],
         expectContinue: false,
         close: false,
       },

@@ -23,6 +23,8 @@ export interface RequestHead {
   body: Body;
   /** Value of Upgrade in lower case, whether or not Connection mentions it; null without one. */
   upgrade: string | null;
+  /** Options of Connection in lower case: the names of fields that are meant for us alone are among them. */
+  connection: readonly string[];
   expectContinue: boolean;
   /** The client wants the connection closed after the answer. */
   close: boolean;
@@ -72,6 +74,7 @@ export function parseRequestHead(bytes: Uint8Array, limits: HeadLimits, seen = 0
     headers,
     body: bodyOf(framing),
     upgrade: framing.upgrade,
+    connection: framing.connection,
     expectContinue: framing.expectContinue && version === 1,
     close: endsConnection(framing, version),
   };

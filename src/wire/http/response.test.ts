@@ -21,8 +21,10 @@ describe('a response head', () => {
     expect(headIn('GET', 'HTTP/1.1 200 OK', 'Content-Length: 5')).toEqual({
       status: 200,
       version: 1,
+      phrase: 'OK',
       headers: [['Content-Length', '5']],
       body: { kind: 'length', length: 5 },
+      connection: [],
       interim: false,
       upgrade: null,
       close: false,

@@ -8,8 +8,12 @@ export interface ResponseHead {
   status: number;
   /** The minor version: HTTP/1.0 or HTTP/1.1. */
   version: 0 | 1;
+  /** The reason phrase, perhaps empty. */
+  phrase: string;
   headers: Field[];
   body: Body;
+  /** Options of Connection in lower case. */
+  connection: readonly string[];
   /** 1xx other than 101: the final response to the same request follows. */
   interim: boolean;
   /** Status 101: the protocol changed to, in lower case. Whether the client asked for it is not known here. */
@@ -20,7 +24,7 @@ export interface ResponseHead {
 
 const LF = 10;
 /** The reason phrase may be empty, and many servers then leave out the space before it as well. */
-const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?$/;
+const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?$/;
 const BEGINNING = 'HTTP/1.';
 
 const malformed = (detail: string) => ({ state: 'malformed', detail }) as const;
@@ -55,8 +59,10 @@ export function parseResponseHead(
   const value: ResponseHead = {
     status,
     version,
+    phrase: match[3] ?? '',
     headers,
     body,
+    connection: framing.connection,
     interim: status < 200 && status !== 101,
     upgrade: status === 101 ? (framing.upgrade ?? '') : null,
     close: body.kind === 'until-close' || endsConnection(framing, version),
