@@ -1,4 +1,4 @@
-/** What the connections of one sandbox session share: who they are, and what was refused so far. */
+/** What the connections of one agent in one session share: who they are, and what was refused so far. */
 import type { Address } from '../names/address.ts';
 import { type Refusal, refusalLine, refusalSeen } from './refusal.ts';
 
@@ -19,8 +19,13 @@ interface Counted {
 /** Distinct refusals kept for the agent to read; the store has all of them. */
 const REMEMBERED = 100;
 
+/** Stands for the agent where nobody knows who it is. Not the name of any. */
+export const UNIDENTIFIED = '-';
+
+/** For clients that say names themselves. */
+export const NO_NAMES: Names = { nameOf: () => null, retain() {}, release() {} };
+
 export class Session {
-  #connections = 0;
   #refusals = new Map<string, Counted>();
 
   constructor(
@@ -28,11 +33,18 @@ export class Session {
     /** Unique on this machine. */
     readonly id: string,
     readonly names: Names,
+    /** The last number of a row; agents that share the session share it. */
+    private readonly numbers = { last: 0 },
   ) {}
 
   /** The id of a new row, unique within the session. */
   nextConnection(): number {
-    return ++this.#connections;
+    return ++this.numbers.last;
+  }
+
+  /** The same session as another agent has it. */
+  of(agent: string, names = this.names): Session {
+    return new Session(agent, this.id, names, this.numbers);
   }
 
   remember(refusal: Refusal): void {

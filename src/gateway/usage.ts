@@ -2,18 +2,92 @@
  * What agents use up: connections open, connections opened within a second, octets sent within a day. Asked before
  * anything is used; what is refused is not counted.
  */
+import type { Clock } from '../base/clock.ts';
 import type { Rule } from '../policy/decision.ts';
+import { agentLimitsOf, limitsOf, type Policy } from '../policy/policy.ts';
 import type { Reason } from '../policy/reason.ts';
 
 export interface Usage {
   /** One more connection of the agent. Null: it is counted until `closed`. */
   tryOpen(agent: string): Reason | null;
   closed(agent: string): void;
-  /**
-   * Whether `up` has to be asked at all: a limit holds for the agent or for the rule. Null: what no rule allows and
-   * `observe` lets through.
-   */
+  /** Whether `up` has to be asked at all: some limit holds. `rule` is null where none allows and `observe` lets through. */
   isMetered(agent: string, rule: Rule | null): boolean;
   /** Octets about to go to an origin. Null: they are counted, and may go. */
   up(agent: string, rule: Rule | null, octets: number): Reason | null;
+}
+
+interface Count {
+  open: number;
+  /** The second in which the newest connection was opened, and how many were in it. */
+  second: number;
+  opened: number;
+}
+
+const DAY = 86_400_000;
+const SECOND = 1_000;
+const EVERYBODY = '';
+
+/** Counts in this process alone, and from nothing at its start. */
+export function createUsage(sources: { policy: () => Policy; clock: Clock }): Usage {
+  const { policy, clock } = sources;
+  const everybody: Count = { open: 0, second: 0, opened: 0 };
+  const agents = new Map<string, Count>();
+  /** Octets of the day by agent, and by agent and rule. */
+  const sent = new Map<string, number>();
+  let day = 0;
+
+  const inSecond = (count: Count, second: number) => (count.second === second ? count.opened : 0);
+  const add = (count: Count, second: number) => {
+    count.opened = inSecond(count, second) + 1;
+    count.second = second;
+    count.open++;
+  };
+
+  return {
+    tryOpen(agent) {
+      const total = limitsOf(policy());
+      const own = agentLimitsOf(policy(), agent);
+      const second = Math.floor(clock.monotonic() / SECOND);
+      const count = agents.get(agent) ?? { open: 0, second, opened: 0 };
+      if (everybody.open >= total.connections) return 'limit-total';
+      if (count.open >= own.connections) return 'limit-connections';
+      if (inSecond(everybody, second) >= total.connectionsPerSecond) return 'limit-rate';
+      if (inSecond(count, second) >= own.connectionsPerSecond) return 'limit-rate';
+      agents.set(agent, count);
+      add(count, second);
+      add(everybody, second);
+      return null;
+    },
+    closed(agent) {
+      agents.get(agent)!.open--;
+      everybody.open--;
+    },
+    isMetered(agent, rule) {
+      const { bytesUpPerDay } = limitsOf(policy());
+      return (
+        bytesUpPerDay !== Infinity ||
+        agentLimitsOf(policy(), agent).bytesUpPerDay !== Infinity ||
+        (rule !== null && rule.bytesUpPerDay !== null)
+      );
+    },
+    up(agent, rule, octets) {
+      const today = Math.floor(clock.now() / DAY);
+      if (today !== day) sent.clear();
+      day = today;
+      const meters: Array<readonly [key: string, limit: number]> = [
+        [EVERYBODY, limitsOf(policy()).bytesUpPerDay],
+        [agent, agentLimitsOf(policy(), agent).bytesUpPerDay],
+        [`${agent} ${rule === null ? '' : meterOf(rule)}`, rule?.bytesUpPerDay ?? Infinity],
+      ];
+      if (meters.some(([key, limit]) => (sent.get(key) ?? 0) + octets > limit)) return 'limit-bytes-up';
+      for (const [key] of meters) sent.set(key, (sent.get(key) ?? 0) + octets);
+      return null;
+    },
+  };
+}
+
+/** What a rule says, so that a line added above it does not start its count anew. */
+export function meterOf({ host, ports, agents }: Rule): string {
+  return `${host} ${ports.join()} ${agents.join()}`;
 }
