@@ -1,0 +1,49 @@
+/** What a person could type about an incident. A name in it is defanged; our commands take it back. */
+import { defanged } from '../../names/defanged.ts';
+import { parseHost } from '../../names/host.ts';
+import { isAgentName } from '../../policy/agentname.ts';
+import type { Incident, Transition } from '../incident.ts';
+
+export interface Command {
+  purpose: string;
+  /** For a shell. Nothing in it needs more quoting than it has. */
+  line: string;
+}
+
+const HOUR = 3_600_000;
+/** Refused for these, adding the host would have let it through. */
+const ADDABLE = new Set(['no-rule', 'expired', 'special-name', 'agent']);
+
+export function commandsFor(incident: Incident, transition: Transition): Command[] {
+  const agent = agentOption(incident);
+  const hours = Math.max(1, Math.ceil(((incident.firedAt ?? incident.since) - incident.since) / HOUR) + 1);
+  const commands: Command[] = [
+    { purpose: 'To see more', line: `clawctl egress blocked --last ${hours}h${agent}` },
+    { purpose: 'To see this alert', line: 'clawctl egress alerts history' },
+  ];
+  const first = incident.hosts.find(({ host }) => parseHost(host) !== null);
+  if (first !== undefined) {
+    const host = `'${defanged(hostForShell(first.host))}'`;
+    commands.push({ purpose: 'To see why', line: `clawctl egress explain ${host}${agent}` });
+    if (first.reason !== null && ADDABLE.has(first.reason))
+      commands.push({ purpose: 'To allow it', line: `clawctl egress add ${host}${agent}` });
+  }
+  if (transition === 'resolved') return commands;
+  commands.push({ purpose: 'To stop it at once', line: `clawctl egress kill${agent}` });
+  if (transition === 'firing' && !incident.test)
+    commands.push({ purpose: 'To take it on', line: `clawctl egress alerts ack ${incident.id}` });
+  commands.push({
+    purpose: 'To hear no more of it for a while',
+    line: `clawctl egress alerts silence ${incident.rule} --for 2h`,
+  });
+  return commands;
+}
+
+/** An agent whose name a mail program would make a link of is left for the person to fill in. */
+function agentOption({ agents, group }: Incident): string {
+  const name = agents.length === 1 ? agents[0]! : group.agent;
+  if (name === undefined) return '';
+  return isAgentName(name) && defanged(name) === name ? ` --agent ${name}` : ' --agent NAME';
+}
+
+const hostForShell = (host: string) => (host.includes(':') ? `[${host}]` : host);
