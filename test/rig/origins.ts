@@ -1,5 +1,5 @@
 /** The servers that fenced programs talk to: HTTPS with HTTP/2, plain HTTP, WebSocket, and one that speaks first. */
-import { createHash } from 'node:crypto';
+import { createCipheriv, createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createSecureServer } from 'node:http2';
@@ -18,7 +18,7 @@ export interface Origins {
   close(): void;
 }
 
-/** `/hello`, `/bytes/N` (N zero octets), POST `/hash` (SHA-256 of the body), anything else from `folder`. */
+/** `/hello`, `/bytes/N` (N octets of the stream), POST `/hash` (SHA-256 of the body), anything else from `folder`. */
 function answer(folder: string, hosts: string[]) {
   return (request: IncomingMessage, response: ServerResponse) => {
     const host = request.headers.host ?? String(request.headers[':authority' as 'host'] ?? '');
@@ -26,7 +26,7 @@ function answer(folder: string, hosts: string[]) {
     const path = (request.url ?? '/').split('?')[0]!;
     if (path === '/hello') return void response.end(`hello from ${host} over HTTP/${request.httpVersion}\n`);
     const count = path.match(/^\/bytes\/(\d+)$/)?.[1];
-    if (count !== undefined) return sendZeros(response, Number(count));
+    if (count !== undefined) return sendStream(response, Number(count));
     if (path === '/hash') {
       const hash = createHash('sha256');
       request.on('data', (chunk: Buffer) => hash.update(chunk));
@@ -42,17 +42,33 @@ function answer(folder: string, hosts: string[]) {
   };
 }
 
-function sendZeros(response: ServerResponse, count: number): void {
-  const block = Buffer.alloc(1 << 20);
-  let left = count;
+/** Any number of octets that never repeat, the same every time: what is lost, doubled or out of order shows. */
+export const STREAM = { cipher: 'aes-128-ctr', key: '00'.repeat(16), iv: '00'.repeat(16) } as const;
+
+/** Pieces of the stream, `count` octets in all. */
+function* streamOf(count: number): Generator<Buffer> {
+  const cipher = createCipheriv(STREAM.cipher, Buffer.from(STREAM.key, 'hex'), Buffer.from(STREAM.iv, 'hex'));
+  const zeros = Buffer.alloc(1 << 18);
+  for (let left = count; left > 0; left -= zeros.length)
+    yield cipher.update(left >= zeros.length ? zeros : zeros.subarray(0, left));
+}
+
+/** SHA-256 of the stream's first octets, in hexadecimal. */
+export function hashOfStream(count: number): string {
+  const hash = createHash('sha256');
+  for (const piece of streamOf(count)) hash.update(piece);
+  return hash.digest('hex');
+}
+
+function sendStream(response: ServerResponse, count: number): void {
+  const pieces = streamOf(count);
   response.setHeader('content-length', count);
   const more = () => {
-    while (left > 0) {
-      const part = left >= block.length ? block : block.subarray(0, left);
-      left -= part.length;
-      if (!response.write(part)) return void response.once('drain', more);
+    for (;;) {
+      const { value, done } = pieces.next();
+      if (done) return void response.end();
+      if (!response.write(value)) return void response.once('drain', more);
     }
-    response.end();
   };
   more();
 }
