@@ -25,6 +25,8 @@ const TABLE = {
   'policy-missing': { exit: EXIT.usage },
   'policy-locked': { exit: EXIT.failed, fix: 'Ask whoever owns the machine-wide policy to change it.' },
   'policy-unwritable': { exit: EXIT.failed },
+  'tokens-broken': { exit: EXIT.failed },
+  'tokens-unwritable': { exit: EXIT.failed },
   'store-unwritable': { exit: EXIT.failed },
   'store-corrupt': { exit: EXIT.failed },
   'not-found': { exit: EXIT.failed },
