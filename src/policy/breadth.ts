@@ -30,7 +30,7 @@ export function tooBroad(pattern: Pattern): { message: string; fix: string } | n
  * The Public Suffix List takes milliseconds to load, which a start without wildcard rules need not pay; a dynamic
  * import would make every reader of a policy asynchronous for its sake.
  */
-function isPublicSuffix(name: string): boolean {
+export function isPublicSuffix(name: string): boolean {
   const suffixes = require('../names/suffix.ts') as typeof import('../names/suffix.ts');
   return suffixes.isPublicSuffix(name);
 }

@@ -6,6 +6,7 @@
 import type { Address } from '../names/address.ts';
 import type { AlertRule } from './alerts/alertrule.ts';
 import type { ChannelConfig } from './alerts/channel.ts';
+import { DEFAULT_ALERTS } from './alerts/defaults.ts';
 import type { Rule } from './decision.ts';
 import type { PolicyDocument } from './document.ts';
 import { type ListenEntry, placeOf } from './listener.ts';
@@ -51,11 +52,13 @@ function listenersIn(documents: readonly PolicyDocument[]): ListenEntry[] {
   return [...entries.values()];
 }
 
-/** What an earlier file says about an alert holds. */
+/** What an earlier file says about an alert holds, and where none says anything the program itself. */
 function alertsIn(documents: readonly PolicyDocument[]): AlertRule[] {
   const alerts = new Map<string, AlertRule & { enabled: boolean }>();
   for (const document of documents)
     for (const alert of document.alerts) if (!alerts.has(alert.name)) alerts.set(alert.name, alert);
+  for (const alert of DEFAULT_ALERTS)
+    if (!alerts.has(alert.name)) alerts.set(alert.name, { ...alert, enabled: true });
   return [...alerts.values()].filter(({ enabled }) => enabled).map(({ enabled: _, ...alert }) => alert);
 }
 

@@ -7,8 +7,10 @@ import { type Address, parseAddress } from '../names/address.ts';
 import { parseHost } from '../names/host.ts';
 import type { Range } from '../names/range.ts';
 import { readAgents } from './agentsection.ts';
+import { readAlerts } from './alerts/alertentry.ts';
 import type { AlertRule } from './alerts/alertrule.ts';
 import type { ChannelConfig } from './alerts/channel.ts';
+import { readChannels } from './alerts/channelentry.ts';
 import type { Rule } from './decision.ts';
 import { readLimits } from './limitentry.ts';
 import type { AgentLimits, Limits } from './limits.ts';
@@ -67,8 +69,10 @@ const KEYS = [
   'dns',
   'limits',
   'listen',
+  'alerts',
+  'channels',
 ];
-const LATER_KEYS = ['alerts', 'channels', 'approvals', 'retention'];
+const LATER_KEYS = ['approvals', 'retention'];
 
 /** `file` is only used in messages and positions. Never throws. */
 export function readDocument(text: string, file: string): DocumentResult {
@@ -95,8 +99,8 @@ export function readDocument(text: string, file: string): DocumentResult {
     upstream: read('dns', readDns, null),
     limits: read('limits', readLimits, {}),
     listen: read('listen', readListen, []),
-    alerts: [],
-    channels: [],
+    alerts: read('alerts', readAlerts, []),
+    channels: read('channels', readChannels, []),
   };
   return reading.broken ? { ok: false, problems: reading.problems } : { ok: true, document };
 }

@@ -37,6 +37,7 @@ export class Reading {
   readonly problems: Problem[] = [];
   readonly #lines = new LineCounter();
   readonly #text: string;
+  #concealing = false;
   readonly file: string;
   /** The top mapping; null where there is none, and then there are problems. */
   readonly root: Node | null = null;
@@ -64,6 +65,23 @@ export class Reading {
 
   problem(node: Node, message: string, fix: string | null = null): null {
     return this.#problemAt(node.range?.[0] ?? 0, message, fix);
+  }
+
+  /** A problem at an offset into the text of a scalar, where that stands in the file as it is; else at its start. */
+  problemWithin(node: Node, at: number, message: string, fix: string | null = null): null {
+    const text = isScalar(node) ? String(node.value) : '';
+    const start = node.range?.[0] ?? 0;
+    const quote = /["']/.test(this.#text[start] ?? '') ? 1 : 0;
+    const asIs = this.#text.startsWith(text, start + quote);
+    return this.#problemAt(start + (asIs ? quote + at : 0), message, fix);
+  }
+
+  /** Shows no line of the file in problems that are found meanwhile. */
+  conceal<T>(read: () => T): T {
+    this.#concealing = true;
+    const result = read();
+    this.#concealing = false;
+    return result;
   }
 
   /** The entries of a mapping with these keys, each at most once. `later`: keys that only future versions know. */
@@ -216,10 +234,12 @@ export class Reading {
     if (this.problems.length >= MOST_PROBLEMS) return null;
     const start = offset === 0 ? 0 : this.#text.lastIndexOf('\n', offset - 1) + 1;
     const end = this.#text.indexOf('\n', offset);
-    const excerpt = this.#text
-      .slice(start, end < 0 ? undefined : end)
-      .replace(/\r$/, '')
-      .slice(0, 10_000);
+    const excerpt = this.#concealing
+      ? ''
+      : this.#text
+          .slice(start, end < 0 ? undefined : end)
+          .replace(/\r$/, '')
+          .slice(0, 10_000);
     let line = 1;
     for (let at = this.#text.indexOf('\n'); at >= 0 && at < start; at = this.#text.indexOf('\n', at + 1))
       line++;

@@ -1,7 +1,8 @@
 /** What stands after `where`, and the patterns of `domain matches`: reading them, each value strictly. */
 import { hostText, parseHost } from '../../names/host.ts';
-import { isPublicSuffix } from '../../names/suffix.ts';
+
 import { isAgentName } from '../agentname.ts';
+import { isPublicSuffix } from '../breadth.ts';
 import { readPattern } from '../pattern.ts';
 import { didYouMean } from '../problem.ts';
 import { REASONS, type Reason } from '../reason.ts';
