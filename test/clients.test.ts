@@ -1,6 +1,7 @@
 /** Real programs that know nothing of us, inside a fence, against real servers. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GREETER_PORT, hashOfStream, STREAM } from './rig/origins.ts';
 import { inRig, openWorld, type World } from './rig/world.ts';
@@ -10,6 +11,7 @@ version: 1
 allow:
   - allowed.test
   - git.test
+  - registry.test
   - ws.test
   - host: allowed.test
     ports: [${GREETER_PORT}]
@@ -17,6 +19,12 @@ allow:
 
 const GIGABYTE = 1 << 30;
 
+/** The interpreter itself: what stands for it on PATH may want to change things after an installation. */
+const PYTHON = Bun.spawnSync(['python3', '-c', 'import pip, sys; print(sys.executable)'])
+  .stdout.toString()
+  .trim();
+const hasPip = PYTHON !== '';
+if (!hasPip) console.warn('skipped: pip is not installed (python3-pip)');
 const has = (program: string) => Bun.which(program) !== null;
 
 describe.skipIf(!inRig)('a fenced program', () => {
@@ -68,6 +76,54 @@ describe.skipIf(!inRig)('a fenced program', () => {
     );
     expect(done.stdout).toBe('content\n');
   });
+
+  test.skipIf(!hasPip)(
+    'pip installs, and takes it from its cache in the copy of the home the next time',
+    async () => {
+      const served = join(world.folder, 'served', 'wheels');
+      mkdirSync(served);
+      expect(Bun.spawnSync(['python3', '-c', WHEEL], { cwd: served }).exitCode).toBe(0);
+      const pip = '"$PYTHON" -m pip install -q --disable-pip-version-check --no-index';
+      const script = `${pip} --find-links https://allowed.test/wheels/index.html --target "$0" thing && PYTHONPATH="$0" "$PYTHON" -m thing`;
+      const options = { flags: ['--agent', 'pip'], environment: { PYTHON } };
+      for (const folder of ['first', 'second']) {
+        const done = await world.fenced(POLICY, ['sh', '-c', script, folder], options);
+        expect(done).toMatchObject({ code: 0, stdout: 'the thing works\n' });
+      }
+      const fetched = world.origins.paths.filter((path) => path.endsWith('.whl'));
+      expect(fetched).toEqual(['/wheels/thing-1.0-py3-none-any.whl']);
+      expect(readdirSync(world.home)).toEqual([]);
+    },
+    60_000,
+  );
+
+  test('npm installs from a registry, and from its cache in the copy of the home the next time', async () => {
+    const served = join(world.folder, 'served');
+    writeFileSync(join(served, 'package.json'), '{"name":"thing","version":"1.0.0","main":"thing.js"}');
+    writeFileSync(join(served, 'thing.js'), 'console.log("the thing works")');
+    const pack = Bun.spawnSync(['npm', 'pack', '--silent', '--cache', join(world.folder, 'cache')], {
+      cwd: served,
+    });
+    expect(pack.exitCode).toBe(0);
+    const integrity = `sha512-${createHash('sha512')
+      .update(readFileSync(join(served, 'thing-1.0.0.tgz')))
+      .digest('base64')}`;
+    const dist = { tarball: 'https://registry.test/thing-1.0.0.tgz', integrity };
+    const versions = { '1.0.0': { name: 'thing', version: '1.0.0', main: 'thing.js', dist } };
+    writeFileSync(
+      join(served, 'thing'),
+      JSON.stringify({ name: 'thing', 'dist-tags': { latest: '1.0.0' }, versions }),
+    );
+    const npm =
+      'npm install --silent --no-audit --no-fund --no-update-notifier --cafile "$NODE_EXTRA_CA_CERTS" --registry https://registry.test/';
+    const script = `mkdir "$0" && cd "$0" && echo {} > package.json && ${npm} thing && node -e 'require("thing")'`;
+    for (const folder of ['one', 'two']) {
+      const done = await world.fenced(POLICY, ['sh', '-c', script, folder], { flags: ['--agent', 'npm'] });
+      expect(done).toMatchObject({ code: 0, stdout: 'the thing works\n' });
+    }
+    expect(world.origins.paths.filter((path) => path.endsWith('.tgz'))).toHaveLength(1);
+    expect(readdirSync(world.home)).toEqual([]);
+  }, 60_000);
 
   test('Node fetch', async () => {
     const script = 'fetch("https://allowed.test/hello").then((r) => r.text()).then(console.log)';
@@ -170,3 +226,14 @@ int main(void) {
   for (ssize_t n; (n = read(s, b, sizeof b)) > 0;) write(1, b, n);
   return 0;
 }`;
+
+/** A wheel (PEP 427) of one module, and a page that links to it. */
+const WHEEL = `
+import zipfile, hashlib
+name = "thing-1.0-py3-none-any.whl"
+with zipfile.ZipFile(name, "w") as wheel:
+    wheel.writestr("thing.py", "print('the thing works')")
+    wheel.writestr("thing-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: thing\\nVersion: 1.0\\n")
+    wheel.writestr("thing-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    wheel.writestr("thing-1.0.dist-info/RECORD", "")
+open("index.html", "w").write(f'<!DOCTYPE html><a href="{name}">{name}</a>')`;

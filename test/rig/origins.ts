@@ -3,7 +3,7 @@ import { createCipheriv, createHash } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createSecureServer } from 'node:http2';
-import { join, normalize } from 'node:path';
+import { extname, join, normalize } from 'node:path';
 import type { Certificates } from './certificates.ts';
 
 export const ORIGIN = '203.0.113.10';
@@ -15,15 +15,18 @@ export const GREETER_PORT = 2222;
 export interface Origins {
   /** Host headers (or HTTP/2 authorities) of the requests that arrived, in order. */
   hosts: string[];
+  /** Their paths, in the same order. */
+  paths: string[];
   close(): void;
 }
 
 /** `/hello`, `/bytes/N` (N octets of the stream), POST `/hash` (SHA-256 of the body), anything else from `folder`. */
-function answer(folder: string, hosts: string[]) {
+function answer(folder: string, { hosts, paths }: Pick<Origins, 'hosts' | 'paths'>) {
   return (request: IncomingMessage, response: ServerResponse) => {
     const host = request.headers.host ?? String(request.headers[':authority' as 'host'] ?? '');
     hosts.push(host);
     const path = (request.url ?? '/').split('?')[0]!;
+    paths.push(path);
     if (path === '/hello') return void response.end(`hello from ${host} over HTTP/${request.httpVersion}\n`);
     const count = path.match(/^\/bytes\/(\d+)$/)?.[1];
     if (count !== undefined) return sendStream(response, Number(count));
@@ -38,6 +41,10 @@ function answer(folder: string, hosts: string[]) {
       response.statusCode = 404;
       return void response.end('nothing here\n');
     }
+    // As package indexes answer: pages are HTML or JSON, and what was fetched may be kept.
+    const type = { '.html': 'text/html', '.json': 'application/json' }[extname(file)];
+    response.setHeader('content-type', type ?? 'application/octet-stream');
+    response.setHeader('cache-control', 'max-age=3600');
     response.end(readFileSync(file));
   };
 }
@@ -74,9 +81,9 @@ function sendStream(response: ServerResponse, count: number): void {
 }
 
 export async function openOrigins(certificates: Certificates, folder: string): Promise<Origins> {
-  const hosts: string[] = [];
+  const seen = { hosts: [] as string[], paths: [] as string[] };
   const tls = { cert: readFileSync(certificates.certificate), key: readFileSync(certificates.key) };
-  const listener = answer(folder, hosts);
+  const listener = answer(folder, seen);
   const servers = [ORIGIN, '::1'].flatMap((address) => [
     { server: createSecureServer({ ...tls, allowHTTP1: true }, listener as never), port: 443, address },
     { server: createServer(listener), port: 80, address },
@@ -112,7 +119,7 @@ export async function openOrigins(certificates: Certificates, folder: string): P
     },
   });
   return {
-    hosts,
+    ...seen,
     close() {
       for (const { server } of servers) server.close();
       socketServer.stop(true);
