@@ -6,6 +6,8 @@ import * as packet from 'dns-packet';
 export interface NameServer {
   /** Addresses by name, both families mixed. A function is asked anew for every question. */
   names: Map<string, readonly string[] | (() => readonly string[])>;
+  /** Of every name that is not among them; null: there is no such name. */
+  otherwise: readonly string[] | null;
   /** Lower-case names, in the order in which they were asked. */
   questions: string[];
   close(): void;
@@ -14,6 +16,7 @@ export interface NameServer {
 export async function openNameServer(hostname = '127.0.0.1', port = 53): Promise<NameServer> {
   const names: NameServer['names'] = new Map();
   const questions: string[] = [];
+  const server: NameServer = { names, questions, otherwise: null, close: () => socket.close() };
   const socket = await Bun.udpSocket({
     hostname,
     port,
@@ -25,7 +28,7 @@ export async function openNameServer(hostname = '127.0.0.1', port = 53): Promise
         if (question === undefined) return;
         const name = question.name.toLowerCase();
         questions.push(name);
-        const entry = names.get(name);
+        const entry = names.get(name) ?? server.otherwise ?? undefined;
         const addresses = typeof entry === 'function' ? entry() : entry;
         const wanted = (addresses ?? []).filter((text) => isIPv6(text) === (question.type === 'AAAA'));
         const answers = ['A', 'AAAA'].includes(question.type)
@@ -43,5 +46,5 @@ export async function openNameServer(hostname = '127.0.0.1', port = 53): Promise
       },
     },
   });
-  return { names, questions, close: () => socket.close() };
+  return server;
 }

@@ -1,0 +1,58 @@
+/** Whether the runner sees anything: where everything is let through, the cases that must be refused have to fail. */
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { inRig } from '../rig/world.ts';
+import type { Case } from './case.ts';
+import { createOpenDoor } from './opendoor.ts';
+import { run } from './run.ts';
+import { CONVERSATIONS } from './scope.ts';
+import { openStand, type Stand } from './stand.ts';
+import type { Subject } from './subject.ts';
+
+const mustBeRefused = (each: Case) => each.expected === 'deny' && !each.also_ok?.includes('allow');
+
+describe.skipIf(!inRig)('against an open door', () => {
+  let stand: Stand;
+  let door: Subject;
+  beforeAll(async () => {
+    stand = await openStand();
+    door = await createOpenDoor();
+  });
+  afterAll(async () => {
+    await door.close();
+    stand.close();
+  });
+
+  test('at least 95 of 100 cases that must be refused fail', async () => {
+    const passed: string[] = [];
+    const cases = CONVERSATIONS.filter(mustBeRefused);
+    for (const each of cases) if ((await run(each, stand, door)).length === 0) passed.push(each.id);
+    console.log(
+      `${cases.length - passed.length} of ${cases.length} fail; not: ${passed.join(' ') || 'none'}`,
+    );
+    expect(passed.length / cases.length).toBeLessThan(0.05);
+  }, 120_000);
+
+  test('most that are malformed fail too', async () => {
+    const cases = CONVERSATIONS.filter(
+      ({ expected, also_ok }) => expected === 'error' && !also_ok?.includes('allow'),
+    );
+    const passed: string[] = [];
+    for (const each of cases) if ((await run(each, stand, door)).length === 0) passed.push(each.id);
+    console.log(
+      `${cases.length - passed.length} of ${cases.length} fail; not: ${passed.join(' ') || 'none'}`,
+    );
+    expect(passed.length / cases.length).toBeLessThan(0.2);
+  }, 120_000);
+
+  test('those that must be let through pass', async () => {
+    const wrong: string[] = [];
+    for (const each of CONVERSATIONS.filter(
+      ({ expected, channel }) => expected === 'allow' && channel !== 'dns',
+    )) {
+      const complaints = await run(each, stand, door);
+      if (complaints.length > 0) wrong.push(`${each.id} ${complaints.join('; ')}`);
+    }
+    // What only a proxy that changes what it carries gets right.
+    expect(wrong.filter((text) => !/^(HP-032|CN-022|SM-)/.test(text))).toEqual([]);
+  }, 120_000);
+});

@@ -1,0 +1,148 @@
+/** What the cases are run against: this gateway, or something else that stands in for it. */
+import { systemClock } from '../../src/base/clock.ts';
+import { serveStub } from '../../src/dns/serve.ts';
+import { createStub } from '../../src/dns/stub.ts';
+import { createSyntheticAddresses } from '../../src/dns/synthetic.ts';
+import type { DecisionEvent, Event, Recorder } from '../../src/events/event.ts';
+import { createGateway } from '../../src/gateway/gateway.ts';
+import { parseAddress } from '../../src/names/address.ts';
+import { parseHost } from '../../src/names/host.ts';
+import type { Socket } from '../../src/net/socket.ts';
+import { openDatagram, openListener } from '../../src/os/sockets.ts';
+import { compile } from '../../src/policy/compile.ts';
+import { decide } from '../../src/policy/decide.ts';
+import { readDocument } from '../../src/policy/document.ts';
+import type { Policy } from '../../src/policy/policy.ts';
+import { createResolver } from '../../src/resolve/resolver.ts';
+import type { Verdict } from './case.ts';
+
+/** Where a client of the transparent listener was going: a literal address, and the name it stands for, if any. */
+export interface Destination {
+  address: string;
+  port: number;
+  name: string | null;
+}
+
+export interface Subject {
+  /** Takes a policy's text; false where it does not load. */
+  load(text: string): boolean;
+  /** The matcher alone. */
+  judge(host: string, port: number): Verdict;
+  /** HTTP and SOCKS5; clients are known by where they connect. Null: there is none. */
+  proxyPort: number | null;
+  /** The same; clients have to say who they are. */
+  closedProxyPort: number | null;
+  /** Connections to this port are going there. */
+  transparentPort(destination: Destination): number;
+  dnsPort: number;
+  /** Milliseconds without a word after which a client gives up; longer than any time limit of the subject. */
+  patience: number;
+  /** Every request that was decided, `VERDICT HOST:PORT`, and what was refused later on. */
+  records(): readonly string[];
+  close(): Promise<void>;
+}
+
+/** Whether there is a listener for clients that know of a proxy. */
+export const HAS_PROXY = false;
+const PROXY_PORT = 8880;
+const CLOSED_PROXY_PORT = 8881;
+const DNS_PORT = 5300;
+const FIRST_TRANSPARENT_PORT = 15_001;
+/** Milliseconds; as short as a test wants them. */
+const PATIENCE = { connect: 1_000, firstBytes: 400, farewell: 300 };
+/** The same, as the policy says it. */
+const LIMITS = 'limits: {head_timeout: 1s, handshake_timeout: 1s, first_byte_timeout: 1s}\n';
+
+class Memory implements Recorder {
+  readonly writable = true;
+  events: Event[] = [];
+  async decide(event: DecisionEvent) {
+    this.events.push(event);
+    return true;
+  }
+  note(event: Event) {
+    this.events.push(event);
+  }
+  async flush() {}
+  async close() {}
+}
+
+function policyOf(text: string): Policy | null {
+  const result = readDocument(text, 'corpus.yaml');
+  return result.ok ? compile([result.document]) : null;
+}
+
+export async function createSubject(): Promise<Subject> {
+  const recorder = new Memory();
+  const hasLimits = policyOf(`version: 1\n${LIMITS}`) !== null;
+  let policy = policyOf('version: 1\n')!;
+  const resolver = createResolver({ upstream: '127.0.0.1', hosts: new Map() });
+  const destinations = new Map<number, Destination>();
+  const gateway = createGateway({
+    policy: () => policy,
+    clock: systemClock,
+    recorder,
+    resolver: () => resolver,
+    killed: () => false,
+    selfAddresses: [],
+    onRefusal() {},
+    destinationOf({ localPort }: Socket) {
+      const found = destinations.get(localPort);
+      return found === undefined ? null : { address: parseAddress(found.address)!, port: found.port };
+    },
+    times: PATIENCE,
+  });
+  const synthetic = createSyntheticAddresses({ clock: systemClock });
+  const stub = createStub({ synthetic, onQuestion() {}, onExhausted() {} });
+  const dns = await serveStub(stub, {
+    dnsUdp: [openDatagram('loopback4', DNS_PORT)],
+    dnsTcp: [openListener('loopback4', DNS_PORT)],
+  });
+  const ports = new Map<string, number>();
+  return {
+    load(text) {
+      const next = policyOf(hasLimits ? text + LIMITS : text);
+      if (next !== null) policy = next;
+      gateway.rejudge();
+      return next !== null;
+    },
+    judge(text, port) {
+      const host = parseHost(text);
+      if (host === null) return 'error';
+      return decide(policy, { agent: 'bot', host, port }, { now: Date.now(), killed: false, grants: [] })
+        .verdict === 'allow'
+        ? 'allow'
+        : 'deny';
+    },
+    proxyPort: HAS_PROXY ? PROXY_PORT : null,
+    closedProxyPort: HAS_PROXY ? CLOSED_PROXY_PORT : null,
+    transparentPort(destination) {
+      const key = JSON.stringify(destination);
+      const known = ports.get(key);
+      if (known !== undefined) return known;
+      const port = FIRST_TRANSPARENT_PORT + ports.size;
+      ports.set(key, port);
+      destinations.set(port, destination);
+      gateway.serveTransparent({
+        fd: openListener('loopback4', port),
+        agent: 'bot',
+        session: `transparent-${port}`,
+        nameOf: ({ text }) => (text === destination.address ? destination.name : null),
+        retain() {},
+        release() {},
+      });
+      return port;
+    },
+    dnsPort: DNS_PORT,
+    patience: 1_600,
+    records: () =>
+      recorder.events.splice(0).flatMap((event) => {
+        if (event.kind === 'decision') return `${event.verdict} ${event.host}:${event.port}`;
+        return event.kind === 'refusal' ? `refusal ${event.host}:${event.port}` : [];
+      }),
+    async close() {
+      dns.close();
+      await gateway.close();
+    },
+  };
+}
