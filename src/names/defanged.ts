@@ -7,9 +7,9 @@ import { printable } from './display.ts';
 /** Text that somebody else chose: printable, and no part of it looks like a name, an address, a URL or a mention. */
 export function defanged(text: string): string {
   return printable(text)
-    .replace(/\.(?=\S)/g, '[.]')
-    .replace(/:(?=\S)/g, '[:]')
-    .replace(/@/g, '[@]');
+    .replace(/[.。．｡](?=\S)/g, '[.]')
+    .replace(/[:：](?=\S)/g, '[:]')
+    .replace(/[@＠]/g, '[@]');
 }
 
 /** The name that was meant. Brackets of these kinds occur in no name, so nothing else is changed. */

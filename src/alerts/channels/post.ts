@@ -10,6 +10,7 @@ import { type Address, parseAddress } from '../../names/address.ts';
 import { classOf } from '../../names/addressclass.ts';
 import { printable } from '../../names/display.ts';
 import { parseRange, rangeContains } from '../../names/range.ts';
+import { channelUrlProblem } from '../../policy/alerts/channelurl.ts';
 import { parseResponseHead } from '../../wire/http/response.ts';
 import { later, refused, type Sent, unconfigured } from './sent.ts';
 
@@ -29,14 +30,9 @@ const HEAD = { bytes: 32_768, fields: 128 };
 const MOST_TEXT = 200;
 
 export async function post(request: Post): Promise<Sent> {
-  const url = URL.parse(request.url);
-  if (
-    url === null ||
-    !['http:', 'https:'].includes(url.protocol) ||
-    url.username !== '' ||
-    url.password !== ''
-  )
-    return unconfigured('its URL is not an http or https address');
+  const problem = channelUrlProblem(request.url, request.addresses);
+  if (problem !== null) return unconfigured(`its URL cannot be used: ${problem}`);
+  const url = new URL(request.url);
   try {
     const address = await addressFor(url.hostname, request.addresses);
     return typeof address === 'string' ? await exchange(url, address, request) : address;

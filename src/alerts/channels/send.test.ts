@@ -1,0 +1,383 @@
+/** Every kind of channel against a real receiver. */
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Certificates, makeCertificates } from '../../../test/rig/certificates.ts';
+import { removeFolder } from '../../../test/rig/folder.ts';
+import type { ChannelConfig, EmailChannel } from '../../policy/alerts/channel.ts';
+import { notificationOf } from './incident.fixture.ts';
+import { openMailServer, openReceiver, type Receiver } from './receiver.fixture.ts';
+import { send } from './send.ts';
+import { signatureHeaders, signingKeyOf } from './signature.ts';
+
+let folder: string;
+let certificates: Certificates;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'clawctl-channels-'));
+  certificates = makeCertificates(folder, ['localhost']);
+  writeFileSync(join(folder, 'secret'), 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n');
+  writeFileSync(join(folder, 'password'), 'hunter22\n');
+});
+afterAll(() => removeFolder(folder));
+
+const LOOPBACK = ['127.0.0.0/8'];
+const webhook = (url: string, rest: object = {}): ChannelConfig => ({
+  ...{ type: 'webhook', name: 'hook', url, secret: { file: join(folder, 'secret') } },
+  ...{ addresses: LOOPBACK, ca: null },
+  ...rest,
+});
+const attempt = (channel: ChannelConfig, to: string[] = [], notification = notificationOf()) =>
+  send({ channel, to, notification });
+
+async function withReceiver<T>(
+  answer: Parameters<typeof openReceiver>[0],
+  act: (receiver: Receiver) => Promise<T>,
+): Promise<T> {
+  const receiver = openReceiver(answer);
+  try {
+    return await act(receiver);
+  } finally {
+    receiver.close();
+  }
+}
+
+describe('a webhook', () => {
+  test('is signed as the Standard Webhooks say', async () => {
+    const key = signingKeyOf('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw')!;
+    const time = 1_614_265_330_000;
+    expect(signatureHeaders('msg_p5jXN8AQM9LWM0D4loKWxJek', time, '{"test": 2432232314}', key)).toEqual({
+      'webhook-id': 'msg_p5jXN8AQM9LWM0D4loKWxJek',
+      'webhook-timestamp': '1614265330',
+      'webhook-signature': 'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=',
+    });
+    await withReceiver(undefined, async ({ url, received }) => {
+      expect(await attempt(webhook(url))).toEqual({ state: 'delivered', detail: 'HTTP 204' });
+      const { headers, body } = received[0]!;
+      const sent = Number(headers['webhook-timestamp']) * 1_000;
+      expect(Math.abs(Date.now() - sent)).toBeLessThan(10_000);
+      expect(headers).toMatchObject(signatureHeaders('clawctl_key', sent, body, key));
+      expect(headers['content-type']).toBe('application/json');
+      expect(JSON.parse(body)).toMatchObject({
+        ...{ schema: 'clawctl.egress.alert/v1', type: 'alert.firing', id: 'clawctl_key' },
+        data: {
+          alert: 'blocked_request_spike',
+          hosts: [{ host: 'evil.test', count: 101, reason: 'no-rule' }],
+        },
+      });
+    });
+  });
+
+  test.each([
+    ['500 Oops', { state: 'later', everybody: false }],
+    [
+      '503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n',
+      { state: 'later', after: 7_000, everybody: true },
+    ],
+    ['429 Slow\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n', { state: 'later', after: 120_000 }],
+    ['429 Slow\r\nRetry-After: 99999999\r\nContent-Length: 0\r\n\r\n', { state: 'later', after: 3_600_000 }],
+    [
+      '404 Gone\r\nContent-Length: 10\r\n\r\nno_service',
+      { state: 'refused', detail: 'HTTP 404: no_service' },
+    ],
+    ['302 Found\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n', { state: 'refused' }],
+    ['cut', { state: 'later', everybody: true }],
+    ['200 OK\r\nContent-Length: 1000\r\n\r\nnot all of it', { state: 'delivered' }],
+    ['100 Continue\r\n\r\nHTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n', { state: 'delivered' }],
+    ['999 \r\n\r\n', { state: 'later' }],
+  ])('takes the answer %p for what it is', async (answer, expected) => {
+    await withReceiver(
+      () => answer,
+      async ({ url, received }) => {
+        expect(await attempt(webhook(url))).toMatchObject(expected);
+        expect(received).toHaveLength(1);
+      },
+    );
+  });
+
+  test('that hangs is left when the time is over', async () => {
+    await withReceiver(
+      () => 'hang',
+      async ({ url }) => {
+        const sent = await send({
+          ...{ channel: webhook(url), to: [], notification: notificationOf() },
+          signal: AbortSignal.timeout(100),
+        });
+        expect(sent).toMatchObject({ state: 'later', detail: 'no answer in time' });
+      },
+    );
+  });
+
+  test('is not reached at an address that is not public, unless its channel admits it', async () => {
+    await withReceiver(undefined, async ({ url, received }) => {
+      const { port } = new URL(url);
+      for (const host of ['127.0.0.1', 'localhost'])
+        for (const scheme of ['http', 'https'])
+          expect((await attempt(webhook(`${scheme}://${host}:${port}/`, { addresses: [] }))).state).not.toBe(
+            'delivered',
+          );
+      const elsewhere = await attempt(webhook(url, { addresses: ['10.0.0.0/8'] }));
+      expect(elsewhere.state).not.toBe('delivered');
+      expect(received).toHaveLength(0);
+    });
+  });
+
+  test('is not sent through a proxy of the environment', async () => {
+    await withReceiver(undefined, async ({ url, received }) => {
+      for (const name of ['http_proxy', 'HTTP_PROXY', 'ALL_PROXY']) process.env[name] = 'http://127.0.0.1:1';
+      try {
+        expect((await attempt(webhook(url))).state).toBe('delivered');
+        expect(received).toHaveLength(1);
+      } finally {
+        for (const name of ['http_proxy', 'HTTP_PROXY', 'ALL_PROXY']) delete process.env[name];
+      }
+    });
+  });
+
+  test('verifies who it talks to, by the authority that its channel names', async () => {
+    const tls = { cert: readFileSync(certificates.certificate), key: readFileSync(certificates.key) };
+    const server = Bun.serve({ hostname: '127.0.0.1', port: 0, tls, fetch: () => new Response('ok') });
+    try {
+      const url = `https://localhost:${server.port}/`;
+      expect((await attempt(webhook(url, { ca: certificates.authority }))).state).toBe('delivered');
+      expect((await attempt(webhook(url))).state).toBe('later');
+      const other = `https://127.0.0.1:${server.port}/`;
+      expect((await attempt(webhook(other, { ca: certificates.authority }))).state).toBe('later');
+    } finally {
+      server.stop(true);
+    }
+  });
+
+  test('needs a secret that is one, and says what is missing', async () => {
+    await withReceiver(undefined, async ({ url, received }) => {
+      const lacking = (secret: object) => attempt(webhook(url, { secret }));
+      expect(await lacking({ env: 'NOT_SET_AT_ALL' })).toEqual({
+        state: 'unconfigured',
+        detail: 'the variable NOT_SET_AT_ALL is not set',
+      });
+      expect(await lacking({ file: join(folder, 'none') })).toMatchObject({ state: 'unconfigured' });
+      expect(await lacking({ file: join(folder, 'password') })).toMatchObject({ state: 'unconfigured' });
+      expect(received).toHaveLength(0);
+    });
+  });
+});
+
+test('Slack and PagerDuty get what their interfaces ask for', async () => {
+  process.env.TEST_KEY = 'routing-key-of-a-service';
+  await withReceiver(undefined, async ({ url, received }) => {
+    process.env.TEST_URL = url;
+    const slack: ChannelConfig = {
+      type: 'slack',
+      name: 's',
+      url: { env: 'TEST_URL' },
+      addresses: LOOPBACK,
+      ca: null,
+    };
+    const pager: ChannelConfig = {
+      ...{ type: 'pagerduty', name: 'p', key: { env: 'TEST_KEY' }, url, addresses: LOOPBACK, ca: null },
+    };
+    await attempt(slack);
+    for (const transition of ['firing', 'acknowledged', 'resolved'] as const)
+      await attempt(pager, [], notificationOf({}, transition));
+    const bodies = received.map(({ body }) => JSON.parse(body));
+    expect(bodies[0]).toMatchObject({ text: 'firing: blocked_request_spike (high)', link_names: false });
+    expect(
+      bodies
+        .slice(1)
+        .map(({ event_action, dedup_key, routing_key }) => [event_action, dedup_key, routing_key]),
+    ).toEqual(
+      ['trigger', 'acknowledge', 'resolve'].map((action) => [
+        action,
+        'clawctl-k7m2p9',
+        'routing-key-of-a-service',
+      ]),
+    );
+    expect(bodies[1].payload).toMatchObject({ severity: 'error', timestamp: '2026-03-01T12:00:00.000Z' });
+  });
+});
+
+test('a secret that a receiver sends back is not kept', async () => {
+  await withReceiver(
+    () => '400 Bad\r\nContent-Length: 34\r\n\r\nbad routing-key-of-a-service, sorry',
+    async ({ url }) => {
+      process.env.TEST_KEY = 'routing-key-of-a-service';
+      const channel: ChannelConfig = {
+        ...{ type: 'pagerduty', name: 'p', key: { env: 'TEST_KEY' }, url, addresses: LOOPBACK, ca: null },
+      };
+      const { detail } = await attempt(channel);
+      expect(detail).toContain('bad …');
+      expect(detail).not.toContain('routing-key');
+    },
+  );
+});
+
+describe('e-mail', () => {
+  const email = (port: number, rest: Partial<EmailChannel> = {}): EmailChannel => ({
+    ...{
+      type: 'email',
+      name: 'mail',
+      host: 'localhost',
+      port,
+      security: 'starttls',
+      username: null,
+      password: null,
+    },
+    ...{ from: 'Clawctl <egress@company.test>', to: [], ca: certificates.authority },
+    ...rest,
+  });
+  const keys = () => ({ key: readFileSync(certificates.key), cert: readFileSync(certificates.certificate) });
+  const SECURE = ['tls', 'starttls'] as const;
+
+  test.each(SECURE)(
+    'goes by %s, with a password, as text and HTML, under one Message-ID',
+    async (security) => {
+      const server = await openMailServer({
+        ...keys(),
+        secure: security === 'tls',
+        authOptional: false,
+        onAuth: ({ username, password }, _session, done) =>
+          username === 'u' && password === 'hunter22' ? done(null, { user: 'u' }) : done(new Error('no')),
+      });
+      try {
+        const channel = email(server.port, {
+          security,
+          username: 'u',
+          password: { file: join(folder, 'password') },
+        });
+        for (let time = 0; time < 2; time++)
+          expect(await attempt(channel, ['security@company.test'])).toMatchObject({ state: 'delivered' });
+        const [first, second] = server.mails;
+        expect(first).toMatchObject({ from: 'egress@company.test', to: ['security@company.test'] });
+        const id = /^Message-ID: (<[0-9a-f]{40}@company\.test>)/m;
+        expect(id.exec(first!.text)![1]).toBe(id.exec(second!.text)![1]!);
+        expect(first!.text).toContain('text/plain');
+        expect(first!.text).toContain('text/html');
+        expect(first!.text).toMatch(
+          /^Subject: \[high\] blocked_request_spike: 101 in all, agent support-bot/m,
+        );
+        const wrong = { ...channel, password: { file: join(folder, 'secret') } };
+        expect(await attempt(wrong, ['a@company.test'])).toMatchObject({ state: 'refused' });
+      } finally {
+        await server.close();
+      }
+    },
+  );
+
+  test.each(SECURE)(
+    'is not sent by %s to a server that cannot be trusted, or has no TLS',
+    async (security) => {
+      const server = await openMailServer({ ...keys(), secure: security === 'tls' });
+      const open = await openMailServer();
+      try {
+        expect(await attempt(email(server.port, { security, ca: null }), ['a@b.test'])).toMatchObject({
+          state: 'later',
+        });
+        expect(await attempt(email(open.port, { security }), ['a@b.test'])).toMatchObject({ state: 'later' });
+        expect([...server.mails, ...open.mails]).toEqual([]);
+        expect(await attempt(email(open.port, { security: 'none' }), ['a@b.test'])).toMatchObject({
+          state: 'delivered',
+        });
+      } finally {
+        await server.close();
+        await open.close();
+      }
+    },
+  );
+
+  test.each([
+    [450, 'later'],
+    [550, 'refused'],
+  ])('that is answered %d is %s', async (responseCode, state) => {
+    const server = await openMailServer({
+      onRcptTo: (_address, _session, done) => done(Object.assign(new Error('no'), { responseCode })),
+    });
+    try {
+      expect(await attempt(email(server.port, { security: 'none' }), ['a@b.test'])).toMatchObject({ state });
+    } finally {
+      await server.close();
+    }
+  });
+
+  test('to a server that hangs is left when the time is over', async () => {
+    const silent = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data() {} } });
+    try {
+      const began = performance.now();
+      const sent = await send({
+        ...{
+          channel: email(silent.port, { security: 'none' }),
+          to: ['a@b.test'],
+          notification: notificationOf(),
+        },
+        signal: AbortSignal.timeout(100),
+      });
+      expect(sent.state).toBe('later');
+      expect(performance.now() - began).toBeLessThan(2_000);
+    } finally {
+      silent.stop(true);
+    }
+  });
+});
+
+describe('a command', () => {
+  const script = (text: string) => {
+    const file = join(folder, `command-${crypto.randomUUID()}`);
+    writeFileSync(file, `#!/bin/sh\n${text}\n`);
+    chmodSync(file, 0o755);
+    return file;
+  };
+  const command = (...words: [string, ...string[]]): ChannelConfig => ({
+    type: 'command',
+    name: 'c',
+    command: words,
+  });
+
+  test('gets the alert on its standard input and nothing of our environment', async () => {
+    const out = join(folder, 'out');
+    process.env.TEST_KEY = 'routing-key-of-a-service';
+    expect(
+      await attempt(command(script(`cat > ${out}; env >> ${out}; echo "$1" >> ${out}`), '$(id)')),
+    ).toMatchObject({
+      state: 'delivered',
+    });
+    const [json, ...rest] = readFileSync(out, 'utf8').split('\n');
+    expect(JSON.parse(json!)).toMatchObject({ schema: 'clawctl.egress.alert/v1', id: 'clawctl_key' });
+    expect(rest.join('\n')).not.toMatch(/TEST_KEY|CLAWCTL|BUN/);
+    expect(rest).toContain('$(id)');
+  });
+
+  test('that fails is tried again, and says why', async () => {
+    expect(await attempt(command(script('echo "no network" >&2; exit 3')))).toMatchObject({
+      state: 'later',
+      detail: 'exit code 3: no network',
+    });
+  });
+
+  test('that hangs is killed with all it started', async () => {
+    const pid = join(folder, 'pid');
+    const sent = await send({
+      channel: command(script(`sleep 60 & echo $! > ${pid}; wait`)),
+      ...{ to: [], notification: notificationOf(), signal: AbortSignal.timeout(300) },
+    });
+    expect(sent).toMatchObject({ state: 'later', detail: 'it did not end in time' });
+    const started = Number(readFileSync(pid, 'utf8'));
+    for (let wait = 0; wait < 100 && isAlive(started); wait++) await Bun.sleep(10);
+    expect(isAlive(started)).toBe(false);
+  });
+
+  test('that somebody else could change, or that is not there, is not run', async () => {
+    const file = script('exit 0');
+    chmodSync(file, 0o777);
+    expect(await attempt(command(file))).toMatchObject({ state: 'unconfigured' });
+    expect(await attempt(command(join(folder, 'none')))).toMatchObject({ state: 'unconfigured' });
+    expect(await attempt(command('true'))).toMatchObject({ state: 'unconfigured' });
+  });
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    return false;
+  }
+}
