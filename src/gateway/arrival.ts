@@ -7,7 +7,8 @@ import { type Host, parseHost } from '../names/host.ts';
 import type { Socket } from '../net/socket.ts';
 import type { Reason } from '../policy/reason.ts';
 import type { Door } from './door.ts';
-import type { Identified } from './identity.ts';
+import type { Problem } from './gates.ts';
+import type { Identified, Identity } from './identity.ts';
 import type { Session } from './session.ts';
 import type { Destination } from './surroundings.ts';
 
@@ -19,7 +20,7 @@ export interface Arrival {
   /** Null where it could not be read. */
   aim: { host: Host; port: number } | null;
   /** Why it is refused before anything is decided; never null without an aim. */
-  refused: Reason | null;
+  refused: Problem | null;
   /** The address that stands for the host, kept as long as this connection uses it. */
   synthetic: Address | null;
   /** How a client that waits for an answer gets it; null for one that was redirected. */
@@ -28,27 +29,27 @@ export interface Arrival {
   rest: Uint8Array | null;
 }
 
-/** By name where the address stands for one. */
+/** By name where the address stands for one. `identity` is null where the fence itself says who it is. */
 export function transparentArrival(
   near: Socket,
   session: Session,
-  identified: Identified | null,
+  identity: Identity | null,
   destination: Destination | null,
 ): Arrival {
-  const common = { near, session, identified, door: null, rest: null };
-  if (destination === null) return { ...common, aim: null, refused: 'unknown-target', synthetic: null };
+  const common = { near, session, door: null, rest: null, synthetic: null, refused: null };
+  if (destination === null)
+    return { ...common, identified: null, aim: null, refused: because('unknown-target') };
   const { address, port } = destination;
   const name = session.names.nameOf(address);
-  if (name === null)
-    return { ...common, aim: { host: { kind: 'address', address }, port }, refused: null, synthetic: null };
-  const host = parseHost(name);
-  return host === null
-    ? { ...common, aim: null, refused: 'malformed-host', synthetic: null }
-    : { ...common, aim: { host, port }, refused: null, synthetic: address };
+  const host: Host | null = name === null ? { kind: 'address', address } : parseHost(name);
+  if (host === null) return { ...common, identified: null, aim: null, refused: because('malformed-host') };
+  const aim = { host, port };
+  if (identity !== null && !identity.ok)
+    return { ...common, identified: null, aim, refused: because(identity.reason) };
+  return { ...common, identified: identity, aim, synthetic: name === null ? null : address };
 }
 
-/** Who is at the other end; null for a unix socket. IPv4 on a socket of both families is IPv4. */
-export function peerOf(near: Socket): Address | null {
-  const text = near.remoteAddress ?? '';
-  return parseAddress(text.startsWith('::ffff:') && text.includes('.') ? text.slice(7) : text);
-}
+const because = (reason: Reason): Problem => ({ reason, detail: null });
+
+/** Who is at the other end; null for a unix socket. */
+export const peerOf = (near: Socket): Address | null => parseAddress(near.remoteAddress ?? '');

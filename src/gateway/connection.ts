@@ -3,41 +3,43 @@
  * It is judged by one policy at a time. A bug in here costs this connection, by a reset, and no other.
  */
 import type { Address } from '../names/address.ts';
-import { parseHost } from '../names/host.ts';
 import { Relay } from '../net/relay.ts';
-import type { Ending, Socket } from '../net/socket.ts';
+import type { Ending } from '../net/socket.ts';
 import { decide } from '../policy/decide.ts';
 import type { Decision, Rule, Target } from '../policy/decision.ts';
 import { limitsOf, type Policy } from '../policy/policy.ts';
 import type { Reason } from '../policy/reason.ts';
 import type { ClientHello } from '../wire/clienthello.ts';
-import { HEAD_LIMITS } from '../wire/http/fields.ts';
 import type { RequestHead } from '../wire/http/head.ts';
 import { type Admission, admitAddresses, admitHello, requestProblem, rulesOf } from './admission.ts';
-import { Farewell } from './farewell.ts';
+import type { Arrival } from './arrival.ts';
+import { Farewell, lastWords } from './farewell.ts';
 import { gateFor } from './firstbytes.ts';
 import type { Judge, Problem } from './gates.ts';
 import { HttpGate } from './httpgate.ts';
-import { headerOf, INTERNAL_NAME, InternalAnswer } from './internal.ts';
-import { ACCESS_DENIED, httpRefusal, isFailure, type Refusal, refusalOf, wantsJson } from './refusal.ts';
+import { INTERNAL_NAME, InternalAnswer } from './internal.ts';
+import { isFailure, type Refusal, refusalOf, refusalOfUnread } from './refusal.ts';
 import { Rows } from './rows.ts';
-import type { Session } from './session.ts';
 import type { Surroundings } from './surroundings.ts';
-import { TlsGate } from './tlsgate.ts';
 
 /** How far it has come. `refused`: not closed yet, because the client is being told why. */
 type Stage = 'deciding' | 'dialling' | 'open' | 'refused' | 'closed';
 
 const NEVER = Number.POSITIVE_INFINITY;
 
+/** Where the client speaks first, whatever rule opened the port. */
+const speaksFirst = (port: number) => port === 80 || port === 443;
+const because = (reason: Reason): Problem => ({ reason, detail: null });
+const UNKNOWN_TARGET = because('unknown-target');
+
 export class Connection implements Judge {
   #stage: Stage = 'deciding';
   readonly #relay: Relay;
   readonly #rows: Rows;
   #policy: Policy;
-  #target: Target | null = null;
-  /** The address that stands for the target's name, and is retained so that it keeps doing so. */
-  #synthetic: Address | null = null;
+  readonly #target: Target | null;
+  /** Why it may not be open at all; null: it is counted as open. */
+  readonly #limited: Reason | null;
   /** Every answer to the target's name; they were judged together. */
   #addresses: readonly Address[] = [];
   #hello: ClientHello | null = null;
@@ -46,28 +48,34 @@ export class Connection implements Judge {
   #refusal: Refusal | null = null;
   /** Says the last words: to a refused client, or as `clawctl.internal`. */
   #speaker: { reset(): void } | null = null;
+  /** Whether a client that waited for an answer has it. */
+  #isWelcome: boolean;
   /** Monotonic milliseconds by which the client must have done its part. */
   #deadline = NEVER;
+  readonly #acceptedAt: number;
+  /** What the client had sent when it arrived. */
+  #heardBytes = 0;
   #movedBytes = 0;
   #movedAt: number;
+  #isGone = false;
   /** Wakes a further request that came before the origin was there. */
   #onOpen = () => {};
 
   constructor(
-    private readonly session: Session,
+    private readonly arrival: Arrival,
     private readonly around: Surroundings,
-    private readonly near: Socket,
     private readonly onGone: (connection: Connection) => void,
   ) {
+    const { near, session, aim } = arrival;
     this.#policy = around.policy();
-    this.#movedAt = around.clock.monotonic();
-    this.#rows = new Rows(session, around, this.#movedAt);
+    this.#acceptedAt = around.clock.monotonic();
+    this.#movedAt = this.#acceptedAt;
+    this.#rows = new Rows(session, around, this.#acceptedAt);
     this.#relay = new Relay(near, (ending) => this.#finished(ending));
     near.handler = this.#relay;
-  }
-
-  get agent(): string {
-    return this.session.agent;
+    this.#target = aim === null ? null : { agent: session.agent, host: aim.host, port: aim.port };
+    this.#isWelcome = arrival.door === null;
+    this.#limited = arrival.refused === null ? around.usage.tryOpen(session.agent) : arrival.refused.reason;
   }
 
   /** Hops 1 to 5. Never rejects. */
@@ -81,34 +89,28 @@ export class Connection implements Judge {
   }
 
   async #hops(): Promise<void> {
-    // 1 Accept: who this is was settled by the listener.
-    const { around, session } = this;
-    const { agent, names } = session;
-
-    // 2 Target: where it was going before it was redirected, by name where the address stands for one.
-    const destination = around.destinationOf(this.near);
-    if (destination === null) return this.#deny(null, 'unknown-target');
-    const { address, port } = destination;
-    const name = names.nameOf(address);
-    const host = name === null ? { kind: 'address' as const, address } : parseHost(name);
-    if (host === null) return this.#deny(null, 'malformed-host');
-    const target = { agent, host, port };
-    this.#target = target;
-    if (name !== null) {
-      names.retain(address);
-      this.#synthetic = address;
-    }
-    if (name === INTERNAL_NAME && port === 80 && !this.#isCrowded()) return this.#answerInternal();
+    // 1 Accept and 2 Target: who this is and where it wants to go, as its entrance found out.
+    const { around } = this;
+    const { session, refused, synthetic, rest } = this.arrival;
+    const target = this.#target;
+    if (refused !== null || target === null) return this.#deny(null, refused ?? UNKNOWN_TARGET);
+    if (synthetic !== null) session.names.retain(synthetic);
+    const { host, port } = target;
+    const isInternal = host.kind === 'name' && host.name === INTERNAL_NAME && port === 80;
+    if (isInternal && this.#limited === null) return this.#answerInternal();
     this.#listen(port);
 
     // 3 Decide, and let nothing out (the real DNS question included) before that is recorded.
     const decision = this.#decide(this.#policy, target);
-    if (decision.verdict !== 'allow') return this.#deny(decision, decision.reason);
-    if (this.#isCrowded()) return this.#deny(null, 'limit-connections');
+    if (decision.verdict !== 'allow') return this.#deny(decision, because(decision.reason));
+    if (this.#limited !== null) return this.#deny(null, because(this.#limited));
     this.#rules = rulesOf(decision);
-    const recorded = await this.#rows.open(port === 80 ? 'http' : 'tcp', target, decision);
+    this.#meter();
+    const recording = this.#rows.open(port === 80 ? 'http' : 'tcp', target, decision);
+    if (rest !== null) this.#relay.onData(this.#relay.near, rest);
+    const recorded = await recording;
     if (this.#stage !== 'deciding') return;
-    if (!recorded) return this.#stop({ reason: 'audit-unavailable', detail: null });
+    if (!recorded) return this.#stop(because('audit-unavailable'));
     this.#stage = 'dialling';
 
     // 4 Dial: resolve once, judge every answer, connect to one that was judged.
@@ -129,13 +131,9 @@ export class Connection implements Judge {
     // 5 First bytes and relay: what the gate has let through goes out, the rest as it comes.
     this.#stage = 'open';
     this.#rows.far = dialled.socket;
+    this.#welcome();
     this.#relay.join(dialled.socket);
     this.#onOpen();
-  }
-
-  /** Whether the agent has more connections open than it may. */
-  #isCrowded(): boolean {
-    return this.around.openOf(this.agent) > limitsOf(this.#policy).connectionsPerAgent;
   }
 
   #decide(policy: Policy, target: Target): Decision {
@@ -155,15 +153,49 @@ export class Connection implements Judge {
 
   /** Begins to look at what the client says. On ports 80 and 443 it is the client who speaks first. */
   #listen(port: number): void {
-    const limits = { ...HEAD_LIMITS, bytes: limitsOf(this.#policy).headerBytes };
-    this.#relay.gate = gateFor(port, this.#relay, this, limits);
-    if (port === 80 || port === 443) this.unfinished(true);
+    const { headerBytes, headerCount } = limitsOf(this.#policy);
+    this.#relay.gate = gateFor(port, this.#relay, this, { bytes: headerBytes, fields: headerCount });
+    if (this.#isWelcome && speaksFirst(port)) this.unfinished(true);
+    this.#heardBytes = this.arrival.near.bytesIn;
   }
 
+  /** A client that waits is told to go on, and then has as long to speak as one that did not have to wait. */
+  #welcome(): void {
+    const { door, near, rest } = this.arrival;
+    if (door === null || this.#isWelcome) return;
+    this.#isWelcome = true;
+    near.write(door.welcome);
+    const { port } = this.#target!;
+    if (speaksFirst(port) && rest === null && near.bytesIn === this.#heardBytes) this.unfinished(true);
+  }
+
+  /** Counts the octets that go out where something limits them. */
+  #meter(): void {
+    const { usage } = this.around;
+    const { agent } = this.#target!;
+    const isMetered = this.#rules.some((rule) => usage.isMetered(agent, rule));
+    this.#relay.meter = isMetered ? this.#countUp : null;
+  }
+
+  /** Any one rule suffices: where the first has nothing left, the next may. */
+  #countUp = (octets: number): boolean => {
+    while (this.#isLive()) {
+      const problem = this.around.usage.up(this.#target!.agent, this.#rules[0] ?? null, octets);
+      if (problem === null) return true;
+      if (this.#rules.length < 2) this.#cut(problem);
+      else this.#rules = this.#rules.slice(1);
+    }
+    return false;
+  };
+
   #answerInternal(): void {
+    const { near, session } = this.arrival;
+    this.#welcome();
     this.#stage = 'refused';
     this.unfinished(true);
-    this.#speaker = new InternalAnswer(this.near, this.session, () => this.#finished('closed'));
+    const answer = new InternalAnswer(near, session, () => this.#finished('closed'));
+    this.#speaker = answer;
+    if (this.arrival.rest !== null) answer.onData(near, this.arrival.rest);
   }
 
   // What the gate asks and tells.
@@ -217,11 +249,11 @@ export class Connection implements Judge {
 
   // Refusing.
 
-  /** Hop 3 says no. */
-  #deny(decision: Decision | null, reason: Reason): void {
+  /** Hops 1 to 3 say no. */
+  #deny(decision: Decision | null, problem: Problem): void {
     const target = this.#target;
-    this.#rows.deny(target?.port === 80 ? 'http' : 'tcp', target, decision, reason);
-    this.#recordRefusal({ reason, detail: null });
+    this.#rows.deny(target?.port === 80 ? 'http' : 'tcp', target, decision, problem.reason);
+    this.#recordRefusal(problem);
     this.#speak(false);
   }
 
@@ -232,34 +264,35 @@ export class Connection implements Judge {
   }
 
   #recordRefusal(problem: Problem): void {
-    const { around, session } = this;
+    const { around, arrival } = this;
+    const { session } = arrival;
     this.#stage = 'refused';
     if (!isFailure(problem.reason)) this.#rows.refuse(problem);
-    if (this.#target === null) return;
-    this.#refusal = refusalOf(around.clock.now(), this.#target, problem);
+    const now = around.clock.now();
+    const target = this.#target;
+    this.#refusal =
+      target === null ? refusalOfUnread(now, session.agent, problem) : refusalOf(now, target, problem);
+    if (target === null || arrival.refused !== null) return;
     session.remember(this.#refusal);
     around.onRefusal(this.#refusal);
   }
 
-  /** In the client's own protocol, once it has spoken. `final`: there is nothing more to wait for. */
+  /** In the client's own protocol, as soon as it is known. `final`: there is nothing more to wait for. */
   #speak(final: boolean): void {
-    const { gate } = this.#relay;
-    const refusal = this.#refusal;
-    const isTls = gate instanceof TlsGate && refusal !== null && !isFailure(refusal.reason);
-    const isHttp = gate instanceof HttpGate && refusal !== null;
-    if (isTls && gate.heard) this.#say(ACCESS_DENIED);
-    else if (isHttp && (gate.head !== null || refusal.reason === 'http-malformed')) {
-      const json = gate.head !== null && wantsJson(headerOf(gate.head, 'accept'));
-      this.#say(httpRefusal(refusal, { json, head: gate.head?.method === 'HEAD', close: true }));
-    } else if (final || !(isTls || isHttp) || this.#isCrowded()) this.#relay.reset();
+    const refusal = this.#refusal!;
+    const words = this.#isWelcome
+      ? lastWords(this.#relay.gate, refusal)
+      : this.arrival.door!.refusal(refusal);
+    if (words !== 'later' && words !== 'none') this.#say(words);
+    else if (final || words === 'none' || this.#limited !== null) this.#relay.reset();
     else this.unfinished(true);
   }
 
   #say(last: Uint8Array): void {
-    const { gate, far } = this.#relay;
+    const { gate, near, far } = this.#relay;
     const answersAreDue = gate instanceof HttpGate && gate.passed > 0;
     this.#setDeadline(this.around.times.farewell);
-    this.#speaker = new Farewell(this.near, far, answersAreDue, last, () => this.#finished('closed'));
+    this.#speaker = new Farewell(near, far, answersAreDue, last, () => this.#finished('closed'));
   }
 
   // What happens later.
@@ -268,6 +301,13 @@ export class Connection implements Judge {
   rejudge(policy: Policy): void {
     const target = this.#target;
     if (target === null || !this.#isLive()) return;
+    const { around, arrival } = this;
+    if (arrival.identified !== null && !around.identities.holds(arrival.identified))
+      this.#cut('agent-removed');
+    else if (policy !== this.#policy || around.killed(target.agent)) this.#judgeAgain(policy, target);
+  }
+
+  #judgeAgain(policy: Policy, target: Target): void {
     const decision = this.#decide(policy, target);
     let admission: Admission = { ok: false, problem: { reason: decision.reason, detail: null } };
     if (decision.verdict === 'allow') admission = this.#admitAddresses(policy, rulesOf(decision));
@@ -278,6 +318,7 @@ export class Connection implements Judge {
     }
     this.#policy = policy;
     this.#rules = admission.rules;
+    this.#meter();
   }
 
   /** Time limits, and rules that have ended meanwhile. */
@@ -287,13 +328,19 @@ export class Connection implements Judge {
       return;
     }
     if (!this.#isLive()) return;
-    if (this.#rules.some(({ until }) => until !== null && until <= now)) this.rejudge(this.#policy);
+    const { lifetime, idle } = limitsOf(this.#policy);
+    if (monotonic - this.#acceptedAt >= lifetime) {
+      this.#cut('lifetime');
+      return;
+    }
+    if (this.#rules.some(({ until }) => until !== null && until <= now))
+      this.#judgeAgain(this.#policy, this.#target!);
     const { near, far } = this.#relay;
     const moved = near.bytesIn + near.bytesOut + (far === null ? 0 : far.bytesIn + far.bytesOut);
     if (moved !== this.#movedBytes) {
       this.#movedBytes = moved;
       this.#movedAt = monotonic;
-    } else if (monotonic - this.#movedAt >= limitsOf(this.#policy).idle) this.#cut('idle-timeout');
+    } else if (monotonic - this.#movedAt >= idle) this.#cut('idle-timeout');
   }
 
   /** The client did not do its part in time. */
@@ -328,14 +375,17 @@ export class Connection implements Judge {
   }
 
   #finished(ending: Ending): void {
+    if (this.#isGone) return;
+    this.#isGone = true;
     const reason = this.#refusal?.reason ?? null;
     const broken = ending === 'reset' && this.#relay.brokenBy === this.#relay.far && this.#rows.down === 0;
     if (reason !== null) this.#rows.close(isFailure(reason) ? 'failed' : 'refused', reason);
     else if (broken) this.#rows.close('failed', 'connect-failed');
     else this.#rows.close(ending === 'reset' ? 'reset' : 'done', null);
     this.#stage = 'closed';
-    if (this.#synthetic !== null) this.session.names.release(this.#synthetic);
-    this.#synthetic = null;
+    const { session, synthetic, refused } = this.arrival;
+    if (synthetic !== null && refused === null) session.names.release(synthetic);
+    if (this.#limited === null) this.around.usage.closed(session.agent);
     this.onGone(this);
   }
 }

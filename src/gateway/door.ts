@@ -1,6 +1,6 @@
 /** What a client of a proxy is told before its tunnel begins: that it may go on, or why not. */
 import type { Reason } from '../policy/reason.ts';
-import { httpRefusal, isFailure, type Refusal } from './refusal.ts';
+import { httpRefusal, httpRefusalOfUnknown, isFailure, type Refusal } from './refusal.ts';
 
 export interface Door {
   /** The tunnel is open: what follows comes from the origin. */
@@ -13,7 +13,10 @@ const ESTABLISHED = Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n');
 
 const connectDoor = (json: boolean): Door => ({
   welcome: ESTABLISHED,
-  refusal: (refusal) => httpRefusal(refusal, json, false),
+  refusal: (refusal) =>
+    refusal.host === ''
+      ? httpRefusalOfUnknown(refusal.reason, refusal.detail)
+      : httpRefusal(refusal, { json, head: false, close: true }),
 });
 
 /** HTTP CONNECT (RFC 9110 section 9.3.6); reasons as text, or as JSON for who asks for it. */

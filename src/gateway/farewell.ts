@@ -1,5 +1,20 @@
 /** How a refused connection ends in its own protocol: what is under way comes to its end, then one last answer. */
+import type { Gate } from '../net/relay.ts';
 import type { Socket, SocketHandler } from '../net/socket.ts';
+import { HttpGate } from './httpgate.ts';
+import { headerOf } from './internal.ts';
+import { ACCESS_DENIED, httpRefusal, isFailure, type Refusal, wantsJson } from './refusal.ts';
+import { TlsGate } from './tlsgate.ts';
+
+/** What the client understands, as far as its gate has heard it. `none`: no words of ours. */
+export function lastWords(gate: Gate | null, refusal: Refusal): Uint8Array | 'later' | 'none' {
+  const { reason } = refusal;
+  if (gate instanceof TlsGate && !isFailure(reason)) return gate.heard ? ACCESS_DENIED : 'later';
+  if (!(gate instanceof HttpGate)) return 'none';
+  if (gate.head === null && reason !== 'http-malformed') return 'later';
+  const json = gate.head !== null && wantsJson(headerOf(gate.head, 'accept'));
+  return httpRefusal(refusal, { json, head: gate.head?.method === 'HEAD', close: true });
+}
 
 /**
  * Takes both sockets over. Where answers to earlier requests are due, the far side is told that no more requests

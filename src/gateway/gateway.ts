@@ -8,11 +8,16 @@ import { dial } from '../net/dial.ts';
 import { type Listener, listenOn } from '../net/listen.ts';
 import type { Socket } from '../net/socket.ts';
 import { originalDestination } from '../os/sockets.ts';
-import type { Policy } from '../policy/policy.ts';
+import { limitsOf, type Policy } from '../policy/policy.ts';
+import { type Arrival, peerOf, transparentArrival } from './arrival.ts';
 import { Connection } from './connection.ts';
+import { createIdentity, type Identities } from './identity.ts';
+import { type ProxyListenerOptions, serveProxy } from './proxylistener.ts';
 import { type Refusal, refusalOf } from './refusal.ts';
-import { type Names, Session } from './session.ts';
+import { type Names, NO_NAMES, Session, UNIDENTIFIED } from './session.ts';
+import { AllStanding } from './standing.ts';
 import type { Destination, Resolver, Surroundings, Times } from './surroundings.ts';
+import { createUsage, type Usage } from './usage.ts';
 
 export interface GatewayOptions {
   /** The policy of the moment. A new one takes hold of live connections by `rejudge`. */
@@ -31,13 +36,19 @@ export interface GatewayOptions {
   destinationOf?: (socket: Socket) => Destination | null;
   /** How origins are reached. Default: the network. */
   dial?: typeof dial;
+  /** Where they are not those of the policy. */
   times?: Partial<Times>;
+  /** What agents use up. Default: counted in this process alone. */
+  usage?: Usage;
+  /** Who clients of shared listeners are. Default: by the policy, without any tokens. */
+  identities?: Identities;
 }
 
 /** One sandbox session, and the socket inside its fence that every connection is redirected to. */
 export interface TransparentOptions extends Names {
   fd: number;
-  agent: string;
+  /** Null: told by where a client comes from. */
+  agent: string | null;
   /** Unique on this machine. */
   session: string;
 }
@@ -51,7 +62,8 @@ export interface RefusedPacket {
 }
 
 export interface Gateway {
-  serveTransparent(options: TransparentOptions): void;
+  serveTransparent(options: TransparentOptions): Listener;
+  serveProxy(options: ProxyListenerOptions): Listener;
   /** Records a refused packet with the session it came from. */
   refusePacket(session: string, packet: RefusedPacket): void;
   /** Records that so many packets were refused of which nothing else is known. */
@@ -60,89 +72,88 @@ export interface Gateway {
   rejudge(): void;
   openConnections(): number;
   /**
-   * Accepts nothing more. What is still on its way (a command may send, and end before it has arrived) has a
-   * second to come to its end; then it is reset.
+   * Accepts nothing more. What is still on its way (a command may send, and end before it has arrived) has so many
+   * milliseconds, by default a second, to come to its end; then it is reset.
    */
-  close(): Promise<void>;
+  close(within?: number): Promise<void>;
 }
 
-const TIMES: Times = { connect: 10_000, firstBytes: 10_000, farewell: 2_000 };
-/** Milliseconds between looks at time limits. */
-const CHECK = 500;
+/** Milliseconds for a refused client to read why and close. */
+const FAREWELL = 2_000;
 /** Milliseconds that open connections have to end when the gateway closes. */
 const LAST = 1_000;
 
 export function createGateway(options: GatewayOptions): Gateway {
-  const connections = new Set<Connection>();
-  const openByAgent = new Map<string, number>();
-  const sessions = new Map<string, Session>();
+  const { policy, clock } = options;
+  /** By id: whoever is or was in a session. */
+  const sessions = new Map<string, { first: Session; byAgent: Map<string, Session> }>();
   const listeners: Listener[] = [];
   const onBug = options.onBug ?? ((bug) => console.error(bug));
-  let checking: Timer | null = null;
-  let emptied = () => {};
+  const standing = new AllStanding(clock, onBug);
 
   const around: Surroundings = {
     destinationOf: redirectedFrom,
     dial,
+    usage: createUsage({ policy, clock }),
+    identities: createIdentity({ policy, tokens: () => new Map() }),
     ...options,
     onBug,
-    times: { ...TIMES, ...options.times },
-    openOf: (agent) => openByAgent.get(agent) ?? 0,
+    times: timesOf(policy, options.times ?? {}),
   };
 
-  /** One bug in one connection must not keep the others from their turn. */
-  const each = (visit: (connection: Connection) => void) => {
-    for (const connection of connections) {
-      try {
-        visit(connection);
-      } catch (bug) {
-        onBug(bug);
-        connection.close();
-      }
-    }
-  };
-  const check = () => {
-    const now = options.clock.now();
-    const monotonic = options.clock.monotonic();
-    each((connection) => connection.check(now, monotonic));
-    if (connections.size === 0 && checking !== null) {
-      clearInterval(checking);
-      checking = null;
-    }
-  };
-  const gone = (connection: Connection) => {
-    if (!connections.delete(connection)) return;
-    const left = openByAgent.get(connection.agent)! - 1;
-    if (left === 0) openByAgent.delete(connection.agent);
-    else openByAgent.set(connection.agent, left);
-    if (connections.size === 0) emptied();
-  };
-  const accept = (session: Session, socket: Socket) => {
-    const connection = new Connection(session, around, socket, gone);
-    connections.add(connection);
-    openByAgent.set(session.agent, around.openOf(session.agent) + 1);
-    checking ??= setInterval(check, CHECK);
+  const admit = (arrival: Arrival) => {
+    const connection = new Connection(arrival, around, (gone) => standing.delete(gone));
+    standing.add(connection);
     void connection.run();
-    return socket.handler;
+  };
+  const sessionOf = (id: string, agent: string, names: Names): Session => {
+    let found = sessions.get(id);
+    if (found === undefined) {
+      found = { first: new Session(agent, id, names), byAgent: new Map() };
+      sessions.set(id, found);
+    }
+    let session = found.byAgent.get(agent);
+    if (session === undefined) {
+      session = found.byAgent.size === 0 ? found.first : found.first.of(agent);
+      found.byAgent.set(agent, session);
+    }
+    return session;
   };
 
   const recordPacket = (
     session: string,
     packet: Pick<DecisionEvent, 'time' | 'agent' | 'protocol' | 'host' | 'port' | 'count'>,
   ) => {
-    const connection = sessions.get(session)?.nextConnection() ?? 0;
+    const connection = sessions.get(session)?.first.nextConnection() ?? 0;
     const refused = { verdict: 'deny', reason: 'protocol', rule: null, wouldDeny: false } as const;
     options.recorder.decide({ kind: 'decision', session, connection, ...packet, ...refused }).catch(onBug);
   };
 
   return {
     serveTransparent({ fd, agent, session: id, ...names }) {
-      const session = new Session(agent, id, names);
-      sessions.set(id, session);
-      listeners.push(listenOn(fd, (socket) => accept(session, socket)));
+      sessionOf(id, agent ?? UNIDENTIFIED, names);
+      const accept = (near: Socket) => {
+        const identity = agent === null ? around.identities.identify(callerAt(near)) : null;
+        const known = identity === null ? agent! : identity.ok ? identity.agent : UNIDENTIFIED;
+        const session = sessionOf(id, known, names);
+        const arrival = transparentArrival(near, session, identity, around.destinationOf(near));
+        admit(arrival);
+        return near.handler;
+      };
+      const listener = listenOn(fd, accept);
+      listeners.push(listener);
+      return listener;
+    },
+    serveProxy(proxy) {
+      const listener = serveProxy(proxy, {
+        ...{ around, standing, admit },
+        sessionOf: (agent) => sessionOf(proxy.session, agent, NO_NAMES),
+      });
+      listeners.push(listener);
+      return listener;
     },
     refusePacket(id, { agent, protocol, destination, port }) {
-      const session = sessions.get(id);
+      const session = sessions.get(id)?.first;
       const name = session?.names.nameOf(destination) ?? null;
       const host: Host = (name === null ? null : parseHost(name)) ?? {
         kind: 'address',
@@ -160,28 +171,33 @@ export function createGateway(options: GatewayOptions): Gateway {
         ...{ protocol: 'other', host: OTHER_HOSTS, port: 0 },
       });
     },
-    rejudge() {
-      const policy = options.policy();
-      each((connection) => connection.rejudge(policy));
-    },
-    openConnections: () => connections.size,
-    async close() {
+    rejudge: () => standing.rejudge(policy()),
+    openConnections: () => standing.size,
+    async close(within = LAST) {
       for (const listener of listeners.splice(0)) listener.close();
-      if (connections.size > 0) {
-        const empty = new Promise<void>((resolve) => {
-          emptied = resolve;
-        });
-        const late = setTimeout(emptied, LAST);
-        await empty;
-        clearTimeout(late);
-        each((connection) => connection.close());
-      }
-      if (checking !== null) clearInterval(checking);
-      checking = null;
+      await standing.close(within);
       await options.recorder.flush();
     },
   };
 }
+
+/** Those of the policy of the moment, unless they are given. */
+function timesOf(policy: () => Policy, given: Partial<Times>): Times {
+  return {
+    get head() {
+      return given.head ?? limitsOf(policy()).headTimeout;
+    },
+    get connect() {
+      return given.connect ?? limitsOf(policy()).handshakeTimeout;
+    },
+    get firstBytes() {
+      return given.firstBytes ?? limitsOf(policy()).firstByteTimeout;
+    },
+    farewell: given.farewell ?? FAREWELL,
+  };
+}
+
+const callerAt = (near: Socket) => ({ address: peerOf(near), listenerAgent: null, credentials: null });
 
 function redirectedFrom(socket: Socket): Destination | null {
   const local = socket.localAddress;

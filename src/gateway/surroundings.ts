@@ -5,7 +5,9 @@ import type { Address } from '../names/address.ts';
 import type { dial } from '../net/dial.ts';
 import type { Socket } from '../net/socket.ts';
 import type { Policy } from '../policy/policy.ts';
+import type { Identities } from './identity.ts';
 import type { Refusal } from './refusal.ts';
+import type { Usage } from './usage.ts';
 
 /** Where a connection was going before it was redirected. */
 export interface Destination {
@@ -20,6 +22,8 @@ export interface Resolver {
 
 /** Milliseconds. */
 export interface Times {
+  /** For a client of a proxy to say what it wants. */
+  head: number;
   /** For all attempts to connect together. */
   connect: number;
   /** For the client's hello or request head, from accept or from its first octet. */
@@ -41,6 +45,6 @@ export interface Surroundings {
   destinationOf: (socket: Socket) => Destination | null;
   dial: typeof dial;
   times: Times;
-  /** How many connections of the agent are open, this one included. */
-  openOf: (agent: string) => number;
+  usage: Usage;
+  identities: Identities;
 }

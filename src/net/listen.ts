@@ -14,19 +14,33 @@ export interface Listener {
  */
 export type Accept = (socket: Socket) => SocketHandler;
 
-/** Accepts on a listening TCP socket. The descriptor belongs to the listener from now on. */
+/** A descriptor belongs to the listener from now on; port 0 lets the kernel choose; a path is a unix socket. */
+export type Where = { fd: number } | { hostname: string; port: number } | { path: string };
+
+/** PEM text. */
+export interface ListenerTls {
+  certificate: string;
+  key: string;
+}
+
+/** RFC 7301 section 3.1: a list of names, each behind its length. */
+const HTTP_1_1 = Buffer.from('\x08http/1.1');
+
+/** Accepts on a listening TCP socket. */
 export function listenOn(fd: number, accept: Accept): Listener {
   return listen({ fd }, accept);
 }
 
-/** Listens on an address; port 0 lets the kernel choose. */
+/** Listens on an address. */
 export function listenAt(hostname: string, port: number, accept: Accept): Listener {
   return listen({ hostname, port }, accept);
 }
 
-function listen(where: { fd: number } | { hostname: string; port: number }, accept: Accept): Listener {
+/** With `tls`, `accept` is called before the handshake, so that it can be given up; bytes come after it. */
+export function listen(where: Where, accept: Accept, tls: ListenerTls | null = null): Listener {
   const listener = Bun.listen<Socket>({
-    ...where,
+    ...('path' in where ? { unix: where.path } : where),
+    ...(tls === null ? {} : { tls: { cert: tls.certificate, key: tls.key, ALPNProtocols: HTTP_1_1 } }),
     allowHalfOpen: true,
     socket: nativeHandlers((native) => {
       const socket = new Socket(native);

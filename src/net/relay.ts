@@ -30,6 +30,8 @@ export class Relay implements SocketHandler {
   gate: Gate | null = null;
   /** Sees what comes from the far side before it is passed on. */
   watch: ((bytes: Uint8Array) => void) | null = null;
+  /** Asked before anything goes to the far side, where what goes there is counted against a limit. False: it does not. */
+  meter: ((octets: number) => boolean) | null = null;
   /** Who broke off first, if anybody did. */
   brokenBy: Socket | null = null;
   #early: Uint8Array[] | null = null;
@@ -59,6 +61,7 @@ export class Relay implements SocketHandler {
 
   /** Sends bytes of the near side on, however many; the near side pauses where they have to wait. */
   pass(bytes: Uint8Array): void {
+    if (this.meter !== null && !this.meter(bytes.length)) return;
     if (this.far === null) {
       this.#early ??= [];
       this.#early.push(bytes);

@@ -67,7 +67,8 @@ export class Socket {
     return this.#native.localPort;
   }
 
-  get remoteAddress(): string {
+  /** Undefined for a unix socket. */
+  get remoteAddress(): string | undefined {
     return this.#native.remoteAddress;
   }
 
@@ -223,6 +224,10 @@ export function nativeHandlers(opened: (native: Native) => void): BunSocketHandl
     open: opened,
     data: (native, bytes) => native.data.received(bytes),
     drain: (native) => native.data.writable(),
+    // Without it, `open` would come after the handshake, and whoever never finishes one would not be seen at all.
+    handshake: (native, isDone) => {
+      if (!isDone && native.data instanceof Socket) native.data.reset();
+    },
     end: (native) => native.data.peerEnded(),
     // A connection that never came about has no Socket yet.
     close: (native, error) => {

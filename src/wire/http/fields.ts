@@ -15,6 +15,12 @@ export interface HeadLimits {
 
 export const HEAD_LIMITS: HeadLimits = { bytes: 32_768, fields: 128 };
 
+const TOO_LONG = 'the head is longer than';
+const TOO_MANY = 'there are more than';
+
+/** Whether what is wrong with a head is its size alone, by the detail of `malformed`. */
+export const isTooLarge = (detail: string) => detail.startsWith(TOO_LONG) || detail.startsWith(TOO_MANY);
+
 const HTAB = 9;
 const LF = 10;
 const CR = 13;
@@ -42,7 +48,7 @@ export function findHeadEnd(bytes: Uint8Array, limit: number, seen: number): Hea
     if (bytes[at - 1] !== CR) return { state: 'malformed', detail: 'a line ends without CR LF' };
     if (bytes[at - 2] === LF) return { state: 'end', end: at + 1 };
   }
-  if (bytes.length >= limit) return { state: 'malformed', detail: `the head is longer than ${limit} octets` };
+  if (bytes.length >= limit) return { state: 'malformed', detail: `${TOO_LONG} ${limit} octets` };
   return { state: 'more' };
 }
 
@@ -53,7 +59,7 @@ export function readFields(bytes: Uint8Array, start: number, end: number, limit:
   const last = end - 2;
   let line = start;
   while (line < last) {
-    if (fields.length === limit) return `there are more than ${limit} header lines`;
+    if (fields.length === limit) return `${TOO_MANY} ${limit} header lines`;
     let at = line;
     while (CLASSES[bytes[at]!]! & TOKEN) at++;
     if (at === line) return 'a header name is empty, folded or malformed';

@@ -1,0 +1,315 @@
+/**
+ * A client of a proxy listener until it has said who it is and where it wants to go: by HTTP CONNECT or by SOCKS5,
+ * perhaps behind what a balancer says. Other HTTP requests are forwarded elsewhere. Nothing is repaired, and what is
+ * none of these is recorded and closed.
+ */
+import type { Address } from '../names/address.ts';
+import { parseHost } from '../names/host.ts';
+import type { Socket, SocketHandler } from '../net/socket.ts';
+import { limitsOf } from '../policy/policy.ts';
+import type { Reason } from '../policy/reason.ts';
+import { isTooLarge } from '../wire/http/fields.ts';
+import { parseRequestHead, type RequestHead } from '../wire/http/head.ts';
+import type { Parsed } from '../wire/parsed.ts';
+import { parseProxyHeader } from '../wire/proxyprotocol.ts';
+import {
+  CONNECT,
+  NO_AUTHENTICATION,
+  parseSocksCredentials,
+  parseSocksGreeting,
+  parseSocksRequest,
+  type SocksRequest,
+  USER_AND_PASSWORD,
+} from '../wire/socks5.ts';
+import type { Arrival } from './arrival.ts';
+import { credentialsIn } from './credentials.ts';
+import {
+  CONNECT_DOOR,
+  CONNECT_DOOR_JSON,
+  type Door,
+  SOCKS_DOOR,
+  SOCKS_DOOR_NO_AGENT,
+  SOCKS_DOOR_NO_METHOD,
+  SOCKS_DOOR_UNKNOWN_TYPE,
+} from './door.ts';
+import { Gathered } from './gathered.ts';
+import type { Identified, Identity } from './identity.ts';
+import { wantsJson } from './refusal.ts';
+import type { Session } from './session.ts';
+import type { Surroundings } from './surroundings.ts';
+
+/** What all greetings of one listener share. */
+export interface GreetingContext {
+  around: Surroundings;
+  /** Whose listener it is. */
+  agent: string | null;
+  sessionOf(agent: string): Session;
+  /** Of clients that nobody knows. */
+  unidentified: Session;
+  /** The client has said what it wants: the greeting is over, and whatever comes next has the socket. */
+  arrived(greeting: Greeting, arrival: Arrival): void;
+  /** It speaks HTTP, but not CONNECT. `bytes` are all that it has said; `address` is where it comes from. */
+  forward(greeting: Greeting, bytes: Uint8Array, address: Address | null): void;
+  /** It left before it had said anything. */
+  onGone(greeting: Greeting): void;
+}
+
+/** balancer: a PROXY header comes first. first: the first octet tells the protocol. */
+type Step = 'balancer' | 'first' | 'http' | 'methods' | 'credentials' | 'request' | 'over';
+
+const SOCKS_VERSION = 5;
+const METHOD = Buffer.from('CONNECT ');
+const isLetter = (octet: number) => octet >= 0x41 && octet <= 0x5a;
+
+export class Greeting implements SocketHandler {
+  #step: Step;
+  #held = new Gathered();
+  /** How much of `#held` was seen by a parser that wanted more. */
+  #seen = 0;
+  #identified: Identified | null = null;
+  readonly #deadline: number;
+
+  /** `address`: of the peer; null where it has none. `balanced`: a PROXY header must come first. */
+  constructor(
+    private readonly context: GreetingContext,
+    readonly near: Socket,
+    private address: Address | null,
+    balanced: boolean,
+  ) {
+    const { clock, times } = context.around;
+    this.#step = balanced ? 'balancer' : 'first';
+    this.#deadline = clock.monotonic() + times.head;
+    near.handler = this;
+  }
+
+  onData(_near: Socket, bytes: Uint8Array): void {
+    this.#held.push(bytes);
+    while (this.#held.length > 0 && this.#next());
+  }
+
+  onDrain(): void {}
+
+  onEnd(): void {
+    if (this.#held.length === 0 && (this.#step === 'first' || this.#step === 'balancer')) this.near.end();
+    else this.#refuseUnread(MALFORMED[this.#step], 'the client ended within its request');
+  }
+
+  onClose(): void {
+    this.#step = 'over';
+    this.context.onGone(this);
+  }
+
+  /** One that has said nothing at all has asked for nothing. */
+  check(_now: number, monotonic: number): void {
+    if (monotonic >= this.#deadline) this.giveUp('head-late');
+  }
+
+  giveUp(reason: Reason): void {
+    if (this.#step === 'first' && this.#held.length === 0) this.near.reset();
+    else this.#refuseUnread(reason, null);
+  }
+
+  rejudge(): void {}
+
+  close(): void {
+    this.near.reset();
+  }
+
+  /** False where it takes more bytes, or somebody else, to go on. */
+  #next(): boolean {
+    switch (this.#step) {
+      case 'balancer':
+        return this.#readBalancer();
+      case 'first':
+        return this.#readFirst();
+      case 'http':
+        return this.#readHttp();
+      case 'methods':
+        return this.#readMethods();
+      case 'credentials':
+        return this.#readCredentials();
+      case 'request':
+        return this.#readRequest();
+      case 'over':
+        return false;
+    }
+  }
+
+  /** What a parser made of the bytes; null where that was not a value, which is dealt with. */
+  #taken<T>(parsed: Parsed<T>, reason: Reason): T | null {
+    if (parsed.state === 'malformed') this.#refuseUnread(reason, parsed.detail);
+    if (parsed.state !== 'value') return null;
+    this.#held.take(parsed.end);
+    return parsed.value;
+  }
+
+  #readBalancer(): boolean {
+    const header = this.#taken(parseProxyHeader(this.#held.bytes), 'proxy-protocol');
+    if (header === null) return false;
+    this.address = header.source?.address ?? null;
+    this.#step = 'first';
+    return true;
+  }
+
+  #readFirst(): boolean {
+    const first = this.#held.bytes[0]!;
+    if (first === SOCKS_VERSION) this.#step = 'methods';
+    else if (isLetter(first)) this.#step = 'http';
+    else this.#refuseUnread('not-proxy', null);
+    return this.#step !== 'over';
+  }
+
+  #readHttp(): boolean {
+    const { bytes } = this.#held;
+    for (let at = 0; at < METHOD.length; at++) {
+      if (at === bytes.length) return false;
+      if (bytes[at] !== METHOD[at]) {
+        this.#step = 'over';
+        this.context.forward(this, this.#held.takeAll(), this.address);
+        return false;
+      }
+    }
+    const { headerBytes, headerCount } = limitsOf(this.context.around.policy());
+    const parsed = parseRequestHead(bytes, { bytes: headerBytes, fields: headerCount }, this.#seen);
+    if (parsed.state === 'more') this.#seen = bytes.length;
+    const isLarge = parsed.state === 'malformed' && isTooLarge(parsed.detail);
+    const head = this.#taken(parsed, isLarge ? 'head-too-large' : 'http-malformed');
+    if (head !== null) this.#connect(head);
+    return false;
+  }
+
+  #connect(head: RequestHead): void {
+    let authorization: string | null = null;
+    let accept: string | undefined;
+    for (const [name, value] of head.headers) {
+      const field = name.toLowerCase();
+      if (field === 'accept') accept ??= value;
+      if (field !== 'proxy-authorization') continue;
+      if (authorization !== null) {
+        this.#refuseUnread('http-malformed', 'Proxy-Authorization appears twice');
+        return;
+      }
+      authorization = value;
+    }
+    const door = wantsJson(accept) ? CONNECT_DOOR_JSON : CONNECT_DOOR;
+    const identity = this.#identify(authorization === null ? null : credentialsIn(authorization));
+    const { name, port } = head.host!;
+    const host = parseHost(name);
+    this.#arrive(identity, host === null ? null : { host, port: port! }, 'malformed-host', door);
+  }
+
+  /** Whoever can give credentials is asked for them, so that wrong ones are seen. */
+  #readMethods(): boolean {
+    const methods = this.#taken(parseSocksGreeting(this.#held.bytes), 'socks-malformed');
+    if (methods === null) return false;
+    if (methods.includes(USER_AND_PASSWORD)) {
+      this.near.write(Uint8Array.of(SOCKS_VERSION, USER_AND_PASSWORD));
+      this.#step = 'credentials';
+      return true;
+    }
+    const identity = this.#identify(null);
+    if (!identity.ok || !methods.includes(NO_AUTHENTICATION)) {
+      const reason = identity.ok ? 'credentials-missing' : identity.reason;
+      return this.#refuse(this.context.unidentified, null, { reason, detail: null }, SOCKS_DOOR_NO_METHOD);
+    }
+    this.#identified = identity;
+    this.near.write(Uint8Array.of(SOCKS_VERSION, NO_AUTHENTICATION));
+    this.#step = 'request';
+    return true;
+  }
+
+  #readCredentials(): boolean {
+    const credentials = this.#taken(parseSocksCredentials(this.#held.bytes), 'socks-malformed');
+    if (credentials === null) return false;
+    const identity = this.#identify(credentials);
+    if (!identity.ok) {
+      const problem = { reason: identity.reason, detail: null };
+      return this.#refuse(this.context.unidentified, null, problem, SOCKS_DOOR_NO_AGENT);
+    }
+    this.#identified = identity;
+    this.near.write(Uint8Array.of(1, 0));
+    this.#step = 'request';
+    return true;
+  }
+
+  #readRequest(): boolean {
+    const request = this.#taken(parseSocksRequest(this.#held.bytes), 'socks-malformed');
+    if (request === null) return false;
+    const aim = aimOf(request);
+    const session = this.context.sessionOf(this.#identified!.agent);
+    const refuse = (reason: Reason, door: Door) => this.#refuse(session, aim, { reason, detail: null }, door);
+    if (request.command !== CONNECT) return refuse('socks-command', SOCKS_DOOR);
+    if (request.host === null) return refuse('socks-malformed', SOCKS_DOOR_UNKNOWN_TYPE);
+    this.#arrive(
+      this.#identified!,
+      aim,
+      request.port === 0 ? 'malformed-port' : 'malformed-host',
+      SOCKS_DOOR,
+    );
+    return false;
+  }
+
+  #identify(credentials: { user: string; password: string } | null): Identity {
+    const { around, agent } = this.context;
+    return around.identities.identify({ address: this.address, listenerAgent: agent, credentials });
+  }
+
+  /** `otherwise`: why there is no aim, where there is none. */
+  #arrive(identity: Identity, aim: Arrival['aim'], otherwise: Reason, door: Door): void {
+    const { context } = this;
+    if (!identity.ok) {
+      this.#refuse(context.unidentified, aim, { reason: identity.reason, detail: null }, door);
+      return;
+    }
+    const session = context.sessionOf(identity.agent);
+    if (aim === null) {
+      this.#refuse(session, null, { reason: otherwise, detail: null }, door);
+      return;
+    }
+    this.#step = 'over';
+    const rest = this.#held.length > 0 ? this.#held.takeAll() : null;
+    const known = { near: this.near, session, identified: identity, synthetic: null };
+    context.arrived(this, { ...known, aim, refused: null, door, rest });
+  }
+
+  /** What was asked for could not be read, or not to its end. */
+  #refuseUnread(reason: Reason, detail: string | null): void {
+    const agent = this.#identified?.agent ?? null;
+    const session = agent === null ? this.context.unidentified : this.context.sessionOf(agent);
+    this.#refuse(session, null, { reason, detail }, DOORS[this.#step]);
+  }
+
+  #refuse(session: Session, aim: Arrival['aim'], refused: Arrival['refused'], door: Door | null): false {
+    this.#step = 'over';
+    const unknown = { near: this.near, session, identified: null, synthetic: null };
+    this.context.arrived(this, { ...unknown, aim, refused, door, rest: null });
+    return false;
+  }
+}
+
+function aimOf({ host, port }: SocksRequest): Arrival['aim'] {
+  const parsed = typeof host === 'string' ? parseHost(host) : host;
+  if (parsed === null || port === 0) return null;
+  return { host: 'kind' in parsed ? parsed : { kind: 'address', address: parsed }, port };
+}
+
+/** How each step says no; null: not at all, since nobody knows what is spoken. */
+const DOORS: Record<Step, Door | null> = {
+  balancer: null,
+  first: null,
+  http: CONNECT_DOOR,
+  methods: SOCKS_DOOR_NO_METHOD,
+  credentials: SOCKS_DOOR_NO_AGENT,
+  request: SOCKS_DOOR,
+  over: null,
+};
+
+const MALFORMED: Record<Step, Reason> = {
+  balancer: 'proxy-protocol',
+  first: 'not-proxy',
+  http: 'http-malformed',
+  methods: 'socks-malformed',
+  credentials: 'socks-malformed',
+  request: 'socks-malformed',
+  over: 'not-proxy',
+};
