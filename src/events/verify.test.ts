@@ -39,6 +39,15 @@ test('an untouched store is good', () => {
   expect(verifyStore(newStore())).toEqual({ ok: true, rows: 0, evicted: 0 });
 });
 
+test('a store that was never finished is empty, and an emptied one is not', () => {
+  const store = newStore();
+  makeFolder(store);
+  new Database(store).close();
+  expect(verifyStore(store)).toEqual({ ok: true, rows: 0, evicted: 0 });
+  signingKey(store);
+  expect(verifyStore(store).ok).toBe(false);
+});
+
 const column = (name: string) => `UPDATE event SET ${name} = 1 + coalesce(${name}, 0) WHERE sequence = 7`;
 describe.each(['time', 'connection', 'port', 'count', 'would_deny', 'bytes_up', 'duration'])('%s', (name) => {
   test('cannot be changed unseen, and the row is named', () => {

@@ -34,10 +34,15 @@ export function verifyStore(path: string): Verification {
   let db: Database | null = null;
   try {
     const key = verifyingKey(path);
-    if (key === null) return bad(null, `the key file ${keyFileOf(path)} is missing`);
     db = new Database(path, { readonly: true });
     db.run('PRAGMA busy_timeout = 1000');
     db.run('BEGIN');
+    if (key === null) {
+      // The key is made after the tables, so a store that could not be finished (a full disk) has neither.
+      const { tables } = db.query('SELECT count(*) AS tables FROM sqlite_schema').get() as { tables: number };
+      if (tables === 0) return { ok: true, rows: 0, evicted: 0 };
+      return bad(null, `the key file ${keyFileOf(path)} is missing`);
+    }
     return verifyRows(db, key, keyFileOf(path));
   } catch (error) {
     return bad(null, `the store cannot be read: ${(error as Error).message}`);

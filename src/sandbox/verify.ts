@@ -30,11 +30,18 @@ function checkFirst(pid: number): void {
 }
 
 function checkStatus(pid: number, status: ProcessStatus): void {
-  if ((status.capEff | status.capPrm | status.capInh | status.capAmb) !== 0n)
-    broken(`process ${pid} inside has a capability`);
-  if (!status.noNewPrivs) broken(`process ${pid} inside may gain privileges`);
-  if (status.seccomp !== FILTER) broken(`process ${pid} inside has no system call filter`);
+  const power = powerLeft(status);
+  if (power !== null) broken(`process ${pid} inside ${power}`);
 }
+
+/** What the process could do that it should not, as the end of a sentence; null: nothing. */
+export function powerLeft(status: Pick<ProcessStatus, Power>): string | null {
+  if ((status.capEff | status.capPrm | status.capInh | status.capAmb) !== 0n) return 'has a capability';
+  if (!status.noNewPrivs) return 'may gain privileges';
+  return status.seccomp === FILTER ? null : 'has no system call filter';
+}
+
+type Power = 'capEff' | 'capPrm' | 'capInh' | 'capAmb' | 'noNewPrivs' | 'seccomp';
 
 /** Each socket that came from inside belongs to a network namespace that is not ours. Throws Failure. */
 export function checkSockets(sockets: readonly number[], inside: number): void {
