@@ -10,5 +10,5 @@ const LONGEST = 15 * 60_000;
  */
 export function backOff(failures: number, wish: number | null, random: number): number {
   const whole = Math.min(LONGEST, FIRST * 2 ** Math.min(failures - 1, 30));
-  return Math.max(wish ?? 0, whole / 2 + (whole / 2) * random);
+  return Math.max(wish ?? 0, Math.round(whole / 2 + (whole / 2) * random));
 }

@@ -3,11 +3,10 @@
  * receiver that hangs delays nobody but those behind it. Whatever cannot be tried yet (no channel of that name, a
  * secret that is not set) is left where it is until the configuration has changed.
  */
-import type { ChannelConfig } from '../policy/alerts/channel.ts';
 import { type Attempt, send } from './channels/send.ts';
 import type { Sent } from './channels/sent.ts';
+import { type Channels, channelFor, missingFor } from './lane.ts';
 import type { Delivery, Outbox, Outcome } from './outbox.ts';
-import { missingFor, routeOf } from './route.ts';
 
 /** Milliseconds between looks at what others have put there, and between attempts at what lacks configuration. */
 const LOOK = 1_000;
@@ -16,7 +15,7 @@ const LOOK_UNCONFIGURED = 30_000;
 export interface DeliveryOptions {
   outbox: Outbox;
   /** The channels as they are configured now. */
-  channels: () => readonly ChannelConfig[];
+  channels: () => Channels;
   send?: (attempt: Attempt) => Promise<Sent>;
   onOutcome?: (delivery: Delivery, outcome: Outcome) => void;
 }
@@ -59,7 +58,7 @@ export function createDeliveries(options: DeliveryOptions): Deliveries {
     for (;;) {
       const delivery = stop.signal.aborted ? null : outbox.take(lane);
       if (delivery === null) return;
-      const route = routeOf(lane, channels());
+      const route = channelFor(lane, channels());
       const sent: Sent = route.ok
         ? await sendBy({ ...route, notification: delivery.notification, signal: stop.signal })
         : { state: 'unconfigured', detail: route.missing };

@@ -6,18 +6,21 @@ import { problemWith } from './channels/command.ts';
 import { noDesktop } from './channels/desktop.ts';
 import { readSecret } from './channels/secret.ts';
 
+/** By name, in the order of the policy. */
+export type Channels = ReadonlyMap<string, ChannelConfig>;
+
 export type Route =
   | { ok: true; channel: ChannelConfig; to: readonly string[] }
   /** What a person has to configure, in words. */
   | { ok: false; missing: string };
 
-export function routeOf(lane: string, channels: readonly ChannelConfig[]): Route {
+export function channelFor(lane: string, channels: Channels): Route {
   if (!lane.includes('@')) {
-    const channel = channels.find(({ name }) => name === lane);
+    const channel = channels.get(lane);
     if (channel === undefined) return { ok: false, missing: `no channel is named '${printable(lane)}'` };
     return { ok: true, channel, to: channel.type === 'email' ? channel.to : [] };
   }
-  const channel = channels.find(({ type }) => type === 'email');
+  const channel = [...channels.values()].find(({ type }) => type === 'email');
   if (channel === undefined) return { ok: false, missing: 'no channel of type email is configured' };
   return { ok: true, channel, to: [lane] };
 }
@@ -45,8 +48,8 @@ function isReadable(file: string): boolean {
 }
 
 /** What this lane still needs, in words; null where it can be tried. */
-export function missingFor(lane: string, channels: readonly ChannelConfig[]): string | null {
-  const route = routeOf(lane, channels);
+export function missingFor(lane: string, channels: Channels): string | null {
+  const route = channelFor(lane, channels);
   if (!route.ok) return route.missing;
   if (route.channel.type === 'email' && route.to.length === 0)
     return `the channel ${route.channel.name} has nobody under 'to'`;
