@@ -78,14 +78,38 @@ async function candidatesOf(command: Command, current: string): Promise<readonly
   if (command.commands.length > 0) return command.commands.map((each) => each.name());
   if (command.name() === 'completion') return Object.keys(SCRIPTS);
   if (command.name() === 'presets') return valuesOf('--preset', undefined);
-  if (command.name() === 'remove') return removableHosts();
+  const parent = command.parent?.name();
+  if (parent === 'agents' && (command.name() === 'rotate' || command.name() === 'remove'))
+    return agentsWithToken();
+  if (command.name() === 'remove' && parent === 'egress') return removableHosts();
   return [];
 }
 
 async function valuesOf(option: string, choices: readonly string[] | undefined): Promise<readonly string[]> {
+  if (option === '--agent') return namedAgents();
   if (option !== '--preset') return choices ?? [];
   const { PRESETS } = await import('../policy/presets/presets.ts');
   return PRESETS.map((preset) => preset.name);
+}
+
+async function agentsWithToken(): Promise<readonly string[]> {
+  const { readTokens } = await import('../config/tokens.ts');
+  return silently(() => [...readTokens(pathsOf().tokens).keys()]);
+}
+
+async function namedAgents(): Promise<readonly string[]> {
+  const [{ loadPolicy }, tokens] = await Promise.all([import('../config/load.ts'), agentsWithToken()]);
+  const named = silently(() => [...loadPolicy({ paths: pathsOf() }).policy.agents.keys()]);
+  return [...new Set([...tokens, ...named])];
+}
+
+/** What is broken is for other commands to tell. */
+function silently(act: () => readonly string[]): readonly string[] {
+  try {
+    return act();
+  } catch {
+    return [];
+  }
 }
 
 async function removableHosts(): Promise<readonly string[]> {

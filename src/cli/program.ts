@@ -12,7 +12,8 @@ const many = (value: string, before: string[] = []) => [...before, value];
 
 function add(parent: Command, usage: string, summary: string, examples: readonly string[]): Command {
   const command = parent.command(usage).summary(summary).description(`${summary}.`);
-  const name = parent.name() === 'egress' ? `clawctl egress ${command.name()}` : `clawctl ${command.name()}`;
+  const names = parent.name() === 'agents' ? 'egress agents ' : parent.name() === 'egress' ? 'egress ' : '';
+  const name = `clawctl ${names}${command.name()}`;
   return command
     .showHelpAfterError(`  See: ${name} --help`)
     .addHelpText('after', `\nExamples:\n${examples.map((example) => `  $ ${example}`).join('\n')}`)
@@ -209,6 +210,58 @@ across restarts, until 'clawctl egress resume', and needs neither a policy nor a
     .option('--machine', 'take back what was stopped for every user of this machine')
     .addOption(json())
     .action(async (options) => (await import('./kill.ts')).resume(options));
+
+  const agents = add(egress, 'agents', 'Give agents tokens for a shared gateway, and take them back', [
+    'clawctl egress agents add support-bot',
+    'clawctl egress agents list',
+    'clawctl egress agents rotate support-bot',
+  ]);
+  agents.helpCommand('help [command]', 'show the help of a command').enablePositionalOptions();
+
+  add(agents, 'add', 'Give an agent a token, which is shown once', [
+    'clawctl egress agents add support-bot',
+    'clawctl egress agents add support-bot > /run/secrets/support-bot.token',
+  ])
+    .argument('<name>', 'the agent, as rules and records name it')
+    .addOption(json())
+    .action(async (name: string, options) => (await import('./agents.ts')).addAgent(name, options));
+
+  add(agents, 'list', 'Show the agents, and how a gateway knows each', ['clawctl egress agents list'])
+    .addOption(policy())
+    .addOption(json())
+    .action(async (options) => (await import('./agents.ts')).listAgents(options));
+
+  add(agents, 'rotate', 'Give an agent another token; the one before it is worth nothing at once', [
+    'clawctl egress agents rotate support-bot',
+  ])
+    .argument('<name>', 'an agent that has a token')
+    .addOption(json())
+    .action(async (name: string, options) => (await import('./agents.ts')).rotateAgent(name, options));
+
+  add(agents, 'remove', 'Take the token of an agent back, and end its connections', [
+    'clawctl egress agents remove support-bot',
+  ])
+    .argument('<name>', 'an agent that has a token')
+    .addOption(policy())
+    .addOption(json())
+    .action(async (name: string, options) => (await import('./agents.ts')).removeAgent(name, options));
+
+  add(egress, 'env', 'Print what programs need to go through a gateway as an agent', [
+    'eval "$(clawctl egress env --agent support-bot --token-file support-bot.token)"',
+    'clawctl egress env --agent support-bot --format compose',
+    'clawctl egress env --agent ci --proxy http://10.0.0.1:8880 --format env-file > ci.env',
+  ])
+    .addOption(agent('whose name and token').makeOptionMandatory())
+    .addOption(
+      new Option('--format <format>', 'how to write it')
+        .choices(['shell', 'env-file', 'docker', 'compose', 'json'])
+        .default('shell'),
+    )
+    .option('--proxy <url>', 'where the gateway is (default: what the policy has under listen:)')
+    .option('--token-file <file>', 'where the token is, - for standard input (default: in CLAWCTL_TOKEN)')
+    .addOption(policy())
+    .addOption(json())
+    .action(async (options) => (await import('./env.ts')).env(options));
 
   add(egress, 'doctor', 'Find out what is wrong, and how to mend it', [
     'clawctl egress doctor',

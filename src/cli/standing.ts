@@ -8,7 +8,7 @@ import { pathsOf } from '../base/paths.ts';
 import { say } from './output.ts';
 
 /** These load the policy themselves and fail, or have nothing to do with one. */
-const EXEMPT = new Set(['list', 'check', 'explain', 'add', 'remove', 'doctor', undefined]);
+const EXEMPT = new Set(['list', 'check', 'explain', 'add', 'remove', 'doctor', 'env', undefined]);
 /** Reading a larger file takes longer than most commands; the commands that need it read it. */
 const LARGEST_FILE = 1 << 20;
 

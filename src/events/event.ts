@@ -75,6 +75,7 @@ export interface NoticeEvent extends Common {
     | 'policy-loaded'
     | 'policy-rejected'
     | 'policy-edited'
+    | 'agents-edited'
     | 'store-replaced'
     | 'store-failed'
     | 'fence-broken'
