@@ -88,7 +88,9 @@ export interface NoticeEvent extends Common {
     | 'alert-firing'
     | 'alert-resolved'
     | 'alert-acknowledged'
-    | 'alert-silenced';
+    | 'alert-silenced'
+    | 'alert-delivered'
+    | 'alert-undelivered';
   text: string;
 }
 
