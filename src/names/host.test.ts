@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import { isIP } from 'node:net';
 import punycode from 'node:punycode';
 import fc from 'fast-check';
-import { authority, hostText, parseHost } from './host.ts';
+import { authority, hostText, parseHost, spellsAddress } from './host.ts';
 
 const textOf = (text: string) => {
   const host = parseHost(text);
@@ -184,4 +184,11 @@ describe('authority', () => {
     expect(authority(parseHost('127.0.0.1')!, 80)).toBe('127.0.0.1:80');
     expect(authority(parseHost('example.com')!, 8080)).toBe('example.com:8080');
   });
+});
+
+test('addresses in other spellings are told from what is no host at all', () => {
+  for (const text of ['017700000001', '127.0.0.1.', '0xA9.254.0251.0376', '127.1', '2130706433', '0x', '1.2.3.0o7'])
+    expect([text, spellsAddress(text)]).toEqual([text, true]);
+  for (const text of ['127.0.0.1', 'a..1', '1..', '.1', 'a b.1', '*.1', 'evil.test', '[::1]', '1.2.3.4%25x', ''])
+    expect([text, spellsAddress(text)]).toEqual([text, false]);
 });

@@ -94,6 +94,14 @@ export function parseHost(text: string): Host | null {
   return { kind: 'name', name };
 }
 
+/** A last label that somebody takes for a number, behind labels that are none of ours to judge. */
+const NUMBER = /^(?:[0-9a-z-]+\.)*(?:[0-9]+|0[xob][0-9a-f]*)\.?$/i;
+
+/** Whether text that is not a host is so because it is an address in a spelling that `parseHost` does not take. */
+export function spellsAddress(text: string): boolean {
+  return text.length <= LONGEST_NAME && NUMBER.test(text) && parseHost(text) === null;
+}
+
 /** For people and records. Addresses are not bracketed. */
 export function hostText(host: Host): string {
   return host.kind === 'name' ? host.name : host.address.text;

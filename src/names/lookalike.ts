@@ -5,8 +5,8 @@
  */
 import { unicodeOf } from './acelabel.ts';
 import { skeletonOf } from './skeleton.ts';
-import { slipsBefore } from './slips.ts';
-import { splitName } from './suffix.ts';
+import { SLIPS, type Slip, slipBetween, stumpsOf } from './slips.ts';
+import { type SplitName, splitName, splitPlatform } from './suffix.ts';
 
 interface Entry {
   /** The allowed host. */
@@ -21,13 +21,20 @@ interface Entry {
 
 export interface LookalikeIndex {
   /** Registrable domains that are allowed, wholly or in part: their owner is trusted. */
-  owners: ReadonlySet<string>;
+  owners: ReadonlyMap<string, Entry[]>;
+  /** Whole names as they look, with their dots as hyphens: `github-com`. */
   names: ReadonlyMap<string, Entry[]>;
-  hyphenated: ReadonlyMap<string, Entry[]>;
   labels: ReadonlyMap<string, Entry[]>;
   skeletons: ReadonlyMap<string, Entry[]>;
+  /** Without hyphens, and with what stands before the domain: `apigithub`. */
   joined: ReadonlyMap<string, Entry[]>;
+  stumps: ReadonlyMap<string, Entry[]>;
+  /** The same of whoever gives names out to anybody, where such a name is allowed: `githubusercontent.com`. */
+  platforms: Looks & { domains: ReadonlySet<string> };
 }
+
+/** What single labels are looked up in. */
+type Looks = Pick<LookalikeIndex, 'skeletons' | 'stumps'>;
 
 /** Words that imitators put beside a name. */
 const AFFIXES: ReadonlySet<string> = new Set(
@@ -45,15 +52,23 @@ const AFFIXES: ReadonlySet<string> = new Set(
 /** Below this length too many honest names are one letter apart. */
 const SHORTEST_LABEL = 4;
 
+/** Labels, or parts of labels between hyphens, of an allowed name within another: more are not compared. */
+const MOST_PIECES = 12;
+
 /** `allowed`: host names and `*.` patterns; addresses and `*` are passed over. */
 export function lookalikeIndex(allowed: readonly string[]): LookalikeIndex {
   const index = {
-    owners: new Set<string>(),
+    owners: new Map<string, Entry[]>(),
     names: new Map<string, Entry[]>(),
-    hyphenated: new Map<string, Entry[]>(),
     labels: new Map<string, Entry[]>(),
     skeletons: new Map<string, Entry[]>(),
     joined: new Map<string, Entry[]>(),
+    stumps: new Map<string, Entry[]>(),
+    platforms: {
+      domains: new Set<string>(),
+      skeletons: new Map<string, Entry[]>(),
+      stumps: new Map<string, Entry[]>(),
+    },
   };
   const put = (map: Map<string, Entry[]>, key: string, entry: Entry) => {
     const entries = map.get(key);
@@ -67,15 +82,23 @@ export function lookalikeIndex(allowed: readonly string[]): LookalikeIndex {
     const entry = { of, ...parts };
     const { before, label, suffix } = parts;
     const domain = `${label}.${suffix}`;
-    index.owners.add(domain);
-    for (const name of new Set([of, domain])) {
-      put(index.names, name, entry);
-      put(index.hyphenated, name.replaceAll('.', '-'), entry);
-    }
-    if (label.length < SHORTEST_LABEL) continue;
+    put(index.owners, domain, entry);
+    for (const name of new Set([of, domain])) put(index.names, skeletonOf(name.replaceAll('.', '-')), entry);
     put(index.labels, label, entry);
     put(index.skeletons, skeletonOf(label), entry);
+    if (label.length < SHORTEST_LABEL) continue;
     for (const key of new Set([label, before + label])) put(index.joined, key.replace(/[.-]/g, ''), entry);
+    for (const stump of stumpsOf(label)) put(index.stumps, stump, entry);
+  }
+  for (const host of allowed) {
+    const of = host.replace(/^\*\./, '');
+    const parts = splitPlatform(of);
+    if (parts === null || index.platforms.domains.has(`${parts.label}.${parts.suffix}`)) continue;
+    index.platforms.domains.add(`${parts.label}.${parts.suffix}`);
+    if (parts.label.length < SHORTEST_LABEL) continue;
+    const entry = { of, ...parts };
+    put(index.platforms.skeletons, skeletonOf(parts.label), entry);
+    for (const stump of stumpsOf(parts.label)) put(index.platforms.stumps, stump, entry);
   }
   return index;
 }
@@ -86,13 +109,16 @@ export function lookalikeOf(index: LookalikeIndex, name: string): { of: string; 
   if (parts === null || index.owners.has(`${parts.label}.${parts.suffix}`)) return null;
   const found =
     byLabels(index, name.split('.')) ??
-    byUnicode(index, parts.label) ??
-    byDomain(index, parts.label, parts.suffix) ??
-    byAffix(index, parts.label) ??
-    bySlip(index, parts.label, parts.suffix);
+    byUnicode(index, parts) ??
+    byDomain(index, parts) ??
+    byAffix(index, parts) ??
+    bySlip(index, parts) ??
+    byPlatform(index, name, parts);
   if (found === null) return null;
-  const closest = found.entries.find((entry) => entry.before === parts.before) ?? found.entries[0]!;
-  return { of: closest.of, kind: found.kind };
+  const { label, suffix } = found.entries[0]!;
+  const siblings = parts.before === '' ? [] : (index.owners.get(`${label}.${suffix}`) ?? []);
+  const closest = [...found.entries, ...siblings].find((entry) => entry.before === parts.before);
+  return { of: (closest ?? found.entries[0]!).of, kind: found.kind };
 }
 
 interface Match {
@@ -100,71 +126,105 @@ interface Match {
   kind: string;
 }
 
-function match(entries: readonly Entry[] | undefined, kind: string, suffix?: string): Match | null {
-  const fitting = suffix === undefined ? entries : entries?.filter((entry) => entry.suffix === suffix);
+type Parts = Pick<Entry, 'label' | 'suffix'>;
+
+function match(
+  entries: readonly Entry[] | undefined,
+  kind: string,
+  fits: (entry: Entry) => boolean,
+): Match | null {
+  const fitting = entries?.filter(fits);
   return fitting?.length ? { entries: fitting, kind } : null;
 }
 
-/** `github.com.example.org`, `login-github-com.example.org`. */
+const always = () => true;
+const sameSuffix = (suffix: string) => (entry: Entry) => entry.suffix === suffix;
+/** Too many honest names look like a short one for it to be enough that they do. */
+const longOrSameSuffix = (suffix: string) => (entry: Entry) =>
+  entry.label.length >= SHORTEST_LABEL || entry.suffix === suffix;
+
+/** `github.com.example.org`, `login-github-com.example.org`, `github.com-login.example`: a whole name within another. */
 function byLabels(index: LookalikeIndex, labels: readonly string[]): Match | null {
-  for (const part of stretches(labels.slice(0, -1))) {
-    const found = match(index.names.get(part.join('.')), 'subdomain');
-    if (found) return found;
+  const pieces: string[] = [];
+  let dotted = 0;
+  for (const label of labels.slice(0, -1)) {
+    const look = label.startsWith('xn--') ? (unicodeOf(label) ?? label) : label;
+    pieces.push(...skeletonOf(look).split('-'));
+    dotted++;
   }
-  for (const label of labels)
-    for (const part of stretches(label.split('-'))) {
-      const found = match(index.hyphenated.get(part.join('-')), 'hyphenated');
+  const kind = pieces.length === dotted ? 'subdomain' : 'hyphenated';
+  for (let start = 0; start < pieces.length; start++) {
+    let joined = pieces[start]!;
+    for (let end = start + 1; end < Math.min(pieces.length, start + MOST_PIECES); end++) {
+      joined += `-${pieces[end]}`;
+      const found = match(index.names.get(joined), kind, always);
       if (found) return found;
     }
+  }
   return null;
 }
 
 /** `xn--gthub-n2e.com`. */
-function byUnicode(index: LookalikeIndex, label: string): Match | null {
+function byUnicode(index: Looks, { label, suffix }: Parts): Match | null {
   const unicode = label.startsWith('xn--') ? unicodeOf(label) : null;
   if (unicode === null) return null;
   for (const meant of readings(skeletonOf(unicode))) {
-    const found = match(index.skeletons.get(meant), 'idn');
+    const found = match(index.skeletons.get(meant), 'idn', longOrSameSuffix(suffix));
     if (found) return found;
   }
   return null;
 }
 
 /** `github.org`, `git-hub.com`, `apigithub.com`, `g1thub.com`. */
-function byDomain(index: LookalikeIndex, label: string, suffix: string): Match | null {
+function byDomain(index: LookalikeIndex, { label, suffix }: Parts): Match | null {
   return (
-    match(index.labels.get(label), 'tld') ??
-    match(index.joined.get(label.replaceAll('-', '')), 'hyphenated', suffix) ??
-    match(index.skeletons.get(skeletonOf(label)), 'homoglyph')
+    match(index.labels.get(label), 'tld', (entry) => entry.label.length >= SHORTEST_LABEL) ??
+    match(index.joined.get(label.replaceAll('-', '')), 'hyphenated', sameSuffix(suffix)) ??
+    match(index.skeletons.get(skeletonOf(label)), 'homoglyph', longOrSameSuffix(suffix))
   );
 }
 
 /** `github-login.com`, `securegithub.com`. */
-function byAffix(index: LookalikeIndex, label: string): Match | null {
+function byAffix(index: LookalikeIndex, { label, suffix }: Parts): Match | null {
   const words = label.split('-').filter((word) => !AFFIXES.has(word) && !/^\d+$/.test(word));
-  const found = match(index.labels.get(words.join('-')), 'affix');
+  const found = match(index.labels.get(words.join('-')), 'affix', longOrSameSuffix(suffix));
   if (found) return found;
   for (const affix of AFFIXES) {
     const after = label.startsWith(affix) ? label.slice(affix.length) : '';
     const before = label.endsWith(affix) ? label.slice(0, -affix.length) : '';
-    const found = match(index.labels.get(after) ?? index.labels.get(before), 'affix');
+    if (after.length < SHORTEST_LABEL && before.length < SHORTEST_LABEL) continue;
+    const found = match(index.labels.get(after) ?? index.labels.get(before), 'affix', always);
     if (found) return found;
   }
   return null;
 }
 
-function bySlip(index: LookalikeIndex, label: string, suffix: string): Match | null {
-  for (const slip of slipsBefore(label)) {
-    const found = match(index.labels.get(slip.label), slip.kind, suffix);
-    if (found) return found;
-  }
-  return null;
+/** `gihtub.com`. */
+function bySlip(index: Looks, { label, suffix }: Parts): Match | null {
+  let likeliest: Slip | null = null;
+  let entries: Entry[] = [];
+  for (const stump of stumpsOf(label))
+    for (const entry of index.stumps.get(stump) ?? []) {
+      const slip = entry.suffix === suffix ? slipBetween(entry.label, label) : null;
+      if (slip === null || (likeliest !== null && SLIPS.indexOf(slip) > SLIPS.indexOf(likeliest))) continue;
+      entries = slip === likeliest ? [...entries, entry] : [entry];
+      likeliest = slip;
+    }
+  return likeliest === null ? null : { entries, kind: likeliest };
 }
 
-/** Every run of two or more neighbours. */
-function* stretches(parts: readonly string[]): Generator<string[]> {
-  for (let start = 0; start < parts.length; start++)
-    for (let end = parts.length; end > start + 1; end--) yield parts.slice(start, end);
+/** `raw.githubusercontents.com`. A name below the platform itself is somebody else's, but imitates nothing. */
+function byPlatform({ platforms }: LookalikeIndex, name: string, own: SplitName): Match | null {
+  if (platforms.domains.size === 0) return null;
+  const parts = splitPlatform(name) ?? own;
+  if (platforms.domains.has(`${parts.label}.${parts.suffix}`)) return null;
+  const { label, suffix } = parts;
+  const skeleton = platforms.skeletons.get(skeletonOf(label));
+  return (
+    byUnicode(platforms, parts) ??
+    match(skeleton, 'homoglyph', sameSuffix(suffix)) ??
+    bySlip(platforms, parts)
+  );
 }
 
 /** The skeleton itself, and where one character of it looks like no letter, each letter in its place. */

@@ -12,6 +12,8 @@ const LOOKS: ReadonlyArray<readonly [string, string]> = [
   ['ագեզհմյղլոսցքօ', 'wgtghujnlnugpo'],
   // Latin beyond ASCII
   ['ıȷɑɓɔƈɗđðɛǝƒɡɠħɪɩłʟɱŋɴøɵþƥʀɍʂŧƭʋᴠᴡƴʏƶʐß', 'ljabccdddeefgghllllmnnoopprrsttuvwyyzzb'],
+  // small capitals
+  ['ᴀʙᴄᴅᴇꜰɢʜᴊᴋᴍᴏᴘꜱᴛᴜᴢ', 'abcdefghjkmopstuz'],
 ];
 const LETTER_FOR = new Map(
   LOOKS.flatMap(([letters, meant]) => Array.from(letters, (letter, i) => [letter, meant[i]!] as const)),

@@ -1,12 +1,17 @@
-/** One slip of the finger, or of one bit in memory: the labels that somebody may have meant to write. */
+/** One slip of the finger, or of one bit in memory, between the label that was meant and the one that was written. */
 
-export interface Slip {
-  /** What was meant. */
-  label: string;
-  kind: 'omission' | 'repetition' | 'transposition' | 'keyboard' | 'bitsquat' | 'insertion' | 'substitution';
-}
+/** Likelier ones first. */
+export const SLIPS = [
+  'repetition',
+  'transposition',
+  'omission',
+  'keyboard',
+  'bitsquat',
+  'insertion',
+  'substitution',
+] as const;
+export type Slip = (typeof SLIPS)[number];
 
-const CHARACTERS = [...'abcdefghijklmnopqrstuvwxyz0123456789-'];
 const ROWS = ['1234567890-', 'qwertyuiop', 'asdfghjkl', 'zxcvbnm'];
 
 /** The keys that touch each key of a QWERTY keyboard: beside it, and the two in each next row. */
@@ -21,28 +26,35 @@ ROWS.forEach((row, i) => {
   });
 });
 
-/** Every label that one slip turns into `label`, likelier slips first. About 80 for each character. */
-export function* slipsBefore(label: string): Generator<Slip> {
-  for (let i = 0; i < label.length; i++) {
-    const before = label.slice(0, i);
-    const after = label.slice(i + 1);
-    const here = label[i]!;
-    if (here === label[i + 1]) yield { label: before + after, kind: 'repetition' };
-    if (i + 1 < label.length && here !== label[i + 1])
-      yield { label: before + label[i + 1] + here + label.slice(i + 2), kind: 'transposition' };
-    for (const key of NEIGHBOURS.get(here) ?? '') yield { label: before + key + after, kind: 'keyboard' };
-    for (let bit = 1; bit < 0x80; bit <<= 1) {
-      const flipped = String.fromCharCode(here.charCodeAt(0) ^ bit);
-      if (CHARACTERS.includes(flipped)) yield { label: before + flipped + after, kind: 'bitsquat' };
-    }
+/**
+ * The label and every text that it gives with one character left out. Two labels that are one slip apart have at
+ * least one of these in common, so an index of them finds every slip in as many steps as the label has letters.
+ */
+export function* stumpsOf(label: string): Generator<string> {
+  yield label;
+  for (let i = 0; i < label.length; i++)
+    if (i === 0 || label[i] !== label[i - 1]) yield label.slice(0, i) + label.slice(i + 1);
+}
+
+/** The slip that turns `meant` into `written`; null where it takes none, or more than one. */
+export function slipBetween(meant: string, written: string): Slip | null {
+  const longer = written.length - meant.length;
+  if (meant === written || Math.abs(longer) > 1) return null;
+  let start = 0;
+  while (start < meant.length && meant[start] === written[start]) start++;
+  if (longer === -1) return meant.slice(start + 1) === written.slice(start) ? 'omission' : null;
+  if (longer === 1) {
+    if (meant.slice(start) !== written.slice(start + 1)) return null;
+    return written[start] === written[start - 1] ? 'repetition' : 'insertion';
   }
-  for (let i = 0; i <= label.length; i++)
-    for (const character of CHARACTERS)
-      yield { label: label.slice(0, i) + character + label.slice(i), kind: 'omission' };
-  for (let i = 0; i < label.length; i++) {
-    const before = label.slice(0, i);
-    const after = label.slice(i + 1);
-    yield { label: before + after, kind: 'insertion' };
-    for (const character of CHARACTERS) yield { label: before + character + after, kind: 'substitution' };
-  }
+  if (meant.slice(start + 1) === written.slice(start + 1))
+    return substitution(meant[start]!, written[start]!);
+  const swapped = meant[start] === written[start + 1] && meant[start + 1] === written[start];
+  return swapped && meant.slice(start + 2) === written.slice(start + 2) ? 'transposition' : null;
+}
+
+function substitution(meant: string, written: string): Slip {
+  if (NEIGHBOURS.get(meant)?.includes(written)) return 'keyboard';
+  const bits = meant.charCodeAt(0) ^ written.charCodeAt(0);
+  return (bits & (bits - 1)) === 0 ? 'bitsquat' : 'substitution';
 }

@@ -27,9 +27,25 @@ export function registrableDomain(name: string): string | null {
  * A name around its registrable domain: `{ before: 'api', label: 'example', suffix: 'co.uk' }`. A name that is itself a
  * suffix of the private section (`github.io`) is taken as the registered domain that it also is. Null: a bare suffix.
  */
-export function splitName(name: string): { before: string; label: string; suffix: string } | null {
-  let parts = parse(name, OPTIONS);
-  if (parts.domainWithoutSuffix === null) parts = parse(name, { ...OPTIONS, allowPrivateDomains: false });
+export function splitName(name: string): SplitName | null {
+  return split(name, true) ?? split(name, false);
+}
+
+export interface SplitName {
+  before: string;
+  label: string;
+  suffix: string;
+}
+
+/** The name around the domain of whoever gives names out to anybody: `alice.github.io` around `github.io`; null for other names. */
+export function splitPlatform(name: string): SplitName | null {
+  const platform = split(name, false);
+  const own = split(name, true);
+  return platform?.suffix === own?.suffix ? null : platform;
+}
+
+function split(name: string, allowPrivateDomains: boolean): SplitName | null {
+  const parts = parse(name, { ...OPTIONS, allowPrivateDomains });
   const { subdomain, domainWithoutSuffix, publicSuffix } = parts;
   if (!domainWithoutSuffix || !publicSuffix) return null;
   return { before: subdomain ?? '', label: domainWithoutSuffix, suffix: publicSuffix };
