@@ -3,7 +3,7 @@
  * client was redirected and knows nothing of us; one of a proxy waits for an answer before its tunnel begins.
  */
 import { type Address, parseAddress } from '../names/address.ts';
-import { type Host, parseHost } from '../names/host.ts';
+import { type Host, parseHost, spellsAddress } from '../names/host.ts';
 import type { Socket } from '../net/socket.ts';
 import type { Reason } from '../policy/reason.ts';
 import type { Door } from './door.ts';
@@ -12,13 +12,18 @@ import type { Identified, Identity } from './identity.ts';
 import type { Session } from './session.ts';
 import type { Destination } from './surroundings.ts';
 
+export interface Aim {
+  host: Host;
+  port: number;
+}
+
 export interface Arrival {
   near: Socket;
   session: Session;
   /** Null: by a fence of its own, which is the agent's as long as it stands. */
   identified: Identified | null;
   /** Null where it could not be read. */
-  aim: { host: Host; port: number } | null;
+  aim: Aim | null;
   /** Why it is refused before anything is decided; never null without an aim. */
   refused: Problem | null;
   /** The address that stands for the host, kept as long as this connection uses it. */
@@ -42,11 +47,22 @@ export function transparentArrival(
   const { address, port } = destination;
   const name = session.names.nameOf(address);
   const host: Host | null = name === null ? { kind: 'address', address } : parseHost(name);
-  if (host === null) return { ...common, identified: null, aim: null, refused: because('malformed-host') };
+  if (host === null) return { ...common, identified: null, aim: null, refused: hostProblem(name!) };
   const aim = { host, port };
   if (identity !== null && !identity.ok)
     return { ...common, identified: null, aim, refused: because(identity.reason) };
   return { ...common, identified: identity, aim, synthetic: name === null ? null : address };
+}
+
+/** What a client of a proxy asked for. Who spells an address in another way is refused, and not misunderstood. */
+export function aimAt(text: string, port: number): Aim | Problem {
+  const host = parseHost(text);
+  if (host === null) return hostProblem(text);
+  return port === 0 ? because('malformed-port') : { host, port };
+}
+
+export function hostProblem(text: string): Problem {
+  return because(spellsAddress(text) ? 'address-spelling' : 'malformed-host');
 }
 
 const because = (reason: Reason): Problem => ({ reason, detail: null });

@@ -4,7 +4,6 @@
  * none of these is recorded and closed.
  */
 import type { Address } from '../names/address.ts';
-import { parseHost } from '../names/host.ts';
 import type { Socket, SocketHandler } from '../net/socket.ts';
 import { limitsOf } from '../policy/policy.ts';
 import type { Reason } from '../policy/reason.ts';
@@ -18,10 +17,9 @@ import {
   parseSocksCredentials,
   parseSocksGreeting,
   parseSocksRequest,
-  type SocksRequest,
   USER_AND_PASSWORD,
 } from '../wire/socks5.ts';
-import type { Arrival } from './arrival.ts';
+import { type Aim, type Arrival, aimAt } from './arrival.ts';
 import { credentialsIn } from './credentials.ts';
 import {
   CONNECT_DOOR,
@@ -32,6 +30,7 @@ import {
   SOCKS_DOOR_NO_METHOD,
   SOCKS_DOOR_UNKNOWN_TYPE,
 } from './door.ts';
+import type { Problem } from './gates.ts';
 import { Gathered } from './gathered.ts';
 import type { Identified, Identity } from './identity.ts';
 import { wantsJson } from './refusal.ts';
@@ -191,11 +190,10 @@ export class Greeting implements SocketHandler {
       }
       authorization = value;
     }
-    const door = wantsJson(accept) ? CONNECT_DOOR_JSON : CONNECT_DOOR;
+    const door = accept !== undefined && wantsJson(accept) ? CONNECT_DOOR_JSON : CONNECT_DOOR;
     const identity = this.#identify(authorization === null ? null : credentialsIn(authorization));
     const { name, port } = head.host!;
-    const host = parseHost(name);
-    this.#arrive(identity, host === null ? null : { host, port: port! }, 'malformed-host', door);
+    this.#arrive(identity, aimAt(name, port!), door);
   }
 
   /** Whoever can give credentials is asked for them, so that wrong ones are seen. */
@@ -210,7 +208,7 @@ export class Greeting implements SocketHandler {
     const identity = this.#identify(null);
     if (!identity.ok || !methods.includes(NO_AUTHENTICATION)) {
       const reason = identity.ok ? 'credentials-missing' : identity.reason;
-      return this.#refuse(this.context.unidentified, null, { reason, detail: null }, SOCKS_DOOR_NO_METHOD);
+      return this.#refuse(this.context.unidentified, null, because(reason), SOCKS_DOOR_NO_METHOD);
     }
     this.#identified = identity;
     this.near.write(Uint8Array.of(SOCKS_VERSION, NO_AUTHENTICATION));
@@ -222,10 +220,8 @@ export class Greeting implements SocketHandler {
     const credentials = this.#taken(parseSocksCredentials(this.#held.bytes), 'socks-malformed');
     if (credentials === null) return false;
     const identity = this.#identify(credentials);
-    if (!identity.ok) {
-      const problem = { reason: identity.reason, detail: null };
-      return this.#refuse(this.context.unidentified, null, problem, SOCKS_DOOR_NO_AGENT);
-    }
+    if (!identity.ok)
+      return this.#refuse(this.context.unidentified, null, because(identity.reason), SOCKS_DOOR_NO_AGENT);
     this.#identified = identity;
     this.near.write(Uint8Array.of(1, 0));
     this.#step = 'request';
@@ -235,17 +231,11 @@ export class Greeting implements SocketHandler {
   #readRequest(): boolean {
     const request = this.#taken(parseSocksRequest(this.#held.bytes), 'socks-malformed');
     if (request === null) return false;
-    const aim = aimOf(request);
-    const session = this.context.sessionOf(this.#identified!.agent);
-    const refuse = (reason: Reason, door: Door) => this.#refuse(session, aim, { reason, detail: null }, door);
-    if (request.command !== CONNECT) return refuse('socks-command', SOCKS_DOOR);
-    if (request.host === null) return refuse('socks-malformed', SOCKS_DOOR_UNKNOWN_TYPE);
-    this.#arrive(
-      this.#identified!,
-      aim,
-      request.port === 0 ? 'malformed-port' : 'malformed-host',
-      SOCKS_DOOR,
-    );
+    const identity = this.#identified!;
+    const { command, host, port } = request;
+    const aim = typeof host === 'string' ? aimAt(host, port) : aimAtAddress(host, port);
+    if (command !== CONNECT) this.#arrive(identity, because('socks-command'), SOCKS_DOOR);
+    else this.#arrive(identity, aim, host === null ? SOCKS_DOOR_UNKNOWN_TYPE : SOCKS_DOOR);
     return false;
   }
 
@@ -254,16 +244,16 @@ export class Greeting implements SocketHandler {
     return around.identities.identify({ address: this.address, listenerAgent: agent, credentials });
   }
 
-  /** `otherwise`: why there is no aim, where there is none. */
-  #arrive(identity: Identity, aim: Arrival['aim'], otherwise: Reason, door: Door): void {
+  #arrive(identity: Identity, aim: Aim | Problem, door: Door): void {
     const { context } = this;
     if (!identity.ok) {
-      this.#refuse(context.unidentified, aim, { reason: identity.reason, detail: null }, door);
+      const known = 'reason' in aim ? null : aim;
+      this.#refuse(context.unidentified, known, because(identity.reason), door);
       return;
     }
     const session = context.sessionOf(identity.agent);
-    if (aim === null) {
-      this.#refuse(session, null, { reason: otherwise, detail: null }, door);
+    if ('reason' in aim) {
+      this.#refuse(session, null, aim, door);
       return;
     }
     this.#step = 'over';
@@ -279,7 +269,7 @@ export class Greeting implements SocketHandler {
     this.#refuse(session, null, { reason, detail }, DOORS[this.#step]);
   }
 
-  #refuse(session: Session, aim: Arrival['aim'], refused: Arrival['refused'], door: Door | null): false {
+  #refuse(session: Session, aim: Aim | null, refused: Problem, door: Door | null): false {
     this.#step = 'over';
     const unknown = { near: this.near, session, identified: null, synthetic: null };
     this.context.arrived(this, { ...unknown, aim, refused, door, rest: null });
@@ -287,10 +277,12 @@ export class Greeting implements SocketHandler {
   }
 }
 
-function aimOf({ host, port }: SocksRequest): Arrival['aim'] {
-  const parsed = typeof host === 'string' ? parseHost(host) : host;
-  if (parsed === null || port === 0) return null;
-  return { host: 'kind' in parsed ? parsed : { kind: 'address', address: parsed }, port };
+const because = (reason: Reason): Problem => ({ reason, detail: null });
+
+/** Null: an address of a type that does not exist. */
+function aimAtAddress(address: Address | null, port: number): Aim | Problem {
+  if (address === null) return because('socks-malformed');
+  return port === 0 ? because('malformed-port') : { host: { kind: 'address', address }, port };
 }
 
 /** How each step says no; null: not at all, since nobody knows what is spoken. */

@@ -187,8 +187,27 @@ describe('authority', () => {
 });
 
 test('addresses in other spellings are told from what is no host at all', () => {
-  for (const text of ['017700000001', '127.0.0.1.', '0xA9.254.0251.0376', '127.1', '2130706433', '0x', '1.2.3.0o7'])
+  for (const text of [
+    '017700000001',
+    '127.0.0.1.',
+    '0xA9.254.0251.0376',
+    '127.1',
+    '2130706433',
+    '0x',
+    '1.2.3.0o7',
+  ])
     expect([text, spellsAddress(text)]).toEqual([text, true]);
-  for (const text of ['127.0.0.1', 'a..1', '1..', '.1', 'a b.1', '*.1', 'evil.test', '[::1]', '1.2.3.4%25x', ''])
+  for (const text of [
+    '127.0.0.1',
+    'a..1',
+    '1..',
+    '.1',
+    'a b.1',
+    '*.1',
+    'evil.test',
+    '[::1]',
+    '1.2.3.4%25x',
+    '',
+  ])
     expect([text, spellsAddress(text)]).toEqual([text, false]);
 });

@@ -16,6 +16,7 @@ export const REASONS = {
   'agent-removed': 'the agent was removed, or its token was changed',
   // hop 2: target
   'malformed-host': 'the host is not a valid name or address',
+  'address-spelling': 'the host is an address, spelled in another way than its own',
   'malformed-port': 'the port is not a number from 1 to 65535',
   'unknown-target': 'the original destination could not be read',
   protocol: 'only TCP leaves the fence',
