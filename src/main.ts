@@ -1,7 +1,7 @@
 /**
  * Where the program starts. First of all comes the process inside the fence, which loads no library: its
- * start is part of the start of every fenced command. Then `run`, which starts to build the fence before
- * any library loads. Then everything else.
+ * start is part of the start of every fenced command. Then a worker of a service. Then `run`, which starts to
+ * build the fence before any library loads. Then everything else.
  */
 import { compileFromNowOn } from './base/compiler.ts';
 import { hasObeyed, putAside } from './cli/environment.ts';
@@ -21,6 +21,8 @@ const words = process.argv.slice(2);
 if (words[0] === '__inner') {
   const { inner } = await import('./sandbox/inner.ts');
   inner();
+} else if (words[0] === '__worker') {
+  await (await import('./compose/worker.ts')).work();
 } else if (hasObeyed(process.env, !isBinary)) {
   const script = isBinary ? [] : [...process.execArgv, process.argv[1]!];
   process.execve!(process.execPath, [process.execPath, ...script, ...words], putAside(process.env));

@@ -184,6 +184,36 @@ but a command can print the like: trust 'clawctl egress blocked', typed by you, 
     .addOption(json())
     .action(async (target: string, options) => (await import('./explain.ts')).explain(target, options));
 
+  add(egress, 'serve', 'Be a gateway for many agents: a proxy, or what connections are redirected to', [
+    'clawctl egress serve',
+    'clawctl egress serve --listen 10.0.0.1:8880 --listen unix:/run/clawctl/proxy.sock --workers 2',
+    'clawctl egress serve --transparent 10.0.0.1:15001 --dns 10.0.0.1:53 --agent vm',
+    'clawctl egress serve --takeover',
+  ])
+    .option('--listen <place>', 'ADDRESS:PORT or unix:PATH for HTTP and SOCKS5 clients (repeatable)', many)
+    .option('--transparent <place>', 'ADDRESS:PORT that connections are redirected to (repeatable)', many)
+    .option('--dns <place>', 'ADDRESS:PORT for the questions of redirected clients (repeatable)', many)
+    .addOption(agent('whoever connects to these listeners is this agent'))
+    .option(
+      '--admin <place>',
+      'ADDRESS:PORT for /livez and /readyz, besides the socket in the runtime folder',
+    )
+    .option('--workers <number>', 'processes that share the work (default: one for each processor)')
+    .addOption(policy())
+    .option('--name <name>', 'tell this service from others of the same user', 'default')
+    .option('--drain <duration>', 'how long open connections may last at the end', '30s')
+    .option('--takeover', 'take over from a running service, without refusing a connection')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      `
+Listeners can also stand in the policy, under 'listen:'; with none at all it is 127.0.0.1:8880. SIGHUP
+reads the policy, the tokens and the certificates again, SIGTERM lets open connections end and then ends.`,
+    )
+    .action(async (options) => {
+      process.exitCode = await (await import('./serve.ts')).serve(options);
+    });
+
   add(egress, 'kill', 'Stop everything, or one agent, at once', [
     'clawctl egress kill --reason SEC-12',
     'clawctl egress kill --agent support-bot',

@@ -152,3 +152,10 @@ function retried(call: string, attempt: () => number | bigint): number {
     if (failed !== EINTR) throw new OsError(call, failed, failed === EAGAIN ? 'time limit' : '');
   }
 }
+
+const F_DUPFD_CLOEXEC = 1030;
+
+/** Another descriptor of the same, closed on exec. */
+export function duplicateDescriptor(fd: number): number {
+  return check('fcntl', libc.fcntl(fd, F_DUPFD_CLOEXEC, 3));
+}

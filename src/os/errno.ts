@@ -12,7 +12,9 @@ export const ENOSYS = 38;
 export const ENOTSOCK = 88;
 export const EPROTONOSUPPORT = 93;
 export const EAFNOSUPPORT = 97;
+export const EADDRINUSE = 98;
 export const EADDRNOTAVAIL = 99;
+export const ECONNREFUSED = 111;
 
 /** `EPERM` for 1, and so on; `errno 4711` for a number without a name. Loads the list only where something failed. */
 export function errnoName(errno: number): string {

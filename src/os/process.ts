@@ -90,3 +90,34 @@ export function makeForeground(terminal: number | null): void {
   check('setpgid', libc.setpgid(0, 0));
   if (terminal !== null) setForegroundGroup(terminal, libc.getpid());
 }
+
+/** The soft limit of open files, of this process. */
+export function openFilesLimit(): number {
+  const limits = new BigUint64Array(2);
+  check('prlimit', libc.prlimit(0, RLIMIT_NOFILE, null, limits), 'open files');
+  return Number(limits[0]);
+}
+
+const PR_SET_PDEATHSIG = 1;
+const SIGKILL = 9;
+
+/** Ends at once when the process that started this one has ended, however that was. */
+export function endWithParent(): void {
+  check('prctl', libc.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+}
+
+/** What a process of ours is doing: `T` is stopped, `R` runs or waits for a processor; see proc_pid_stat(5). */
+export interface Activity {
+  state: string;
+  /** Milliseconds of processor time that it has used. */
+  used: number;
+}
+
+/** Null where there is no such process. */
+export function activityOf(pid: number): Activity | null {
+  const text = readProc(`/proc/${pid}/stat`);
+  if (text === null) return null;
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const MILLISECONDS_A_TICK = 10; // USER_HZ is 100 wherever Linux runs
+  return { state: fields[0]!, used: (Number(fields[11]) + Number(fields[12])) * MILLISECONDS_A_TICK };
+}

@@ -11,6 +11,9 @@ export const AUDIT_ARCHITECTURE = { x64: 0xc000003e, arm64: 0xc00000b7 } as cons
 const NUMBERS = {
   socket: [41, 198],
   socketpair: [53, 199],
+  accept4: [288, 242],
+  getsockname: [51, 204],
+  ftruncate: [77, 46],
   open: [2, null],
   openat: [257, 56],
   openat2: [437, 437],

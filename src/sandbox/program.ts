@@ -36,19 +36,20 @@ function hasRoot(): boolean {
 }
 
 export interface OwnProgram {
-  /** How it is started again as the inside of a fence. */
+  /** How it is started again as a part of itself. */
   argv: string[];
   /** Real paths without which it cannot start: the binary alone, or the runtime and the checkout. */
   places: string[];
 }
 
-export function ownProgram(): OwnProgram {
+/** `part`: the hidden command, the inside of a fence or a worker of a service. */
+export function ownProgram(part: '__inner' | '__worker' = '__inner'): OwnProgram {
   const runtime = realpathSync(process.execPath);
-  if (import.meta.url.startsWith('file:///$bunfs/')) return { argv: [runtime, '__inner'], places: [runtime] };
+  if (import.meta.url.startsWith('file:///$bunfs/')) return { argv: [runtime, part], places: [runtime] };
   const checkout = realpathSync(resolve(import.meta.dir, '../..'));
   const options = ['--no-env-file', '--config=/dev/null', '--no-install', '--tsconfig-override=/dev/null'];
   return {
-    argv: [runtime, ...options, join(checkout, 'src/main.ts'), '__inner'],
+    argv: [runtime, ...options, join(checkout, 'src/main.ts'), part],
     places: [checkout, runtime],
   };
 }

@@ -1,0 +1,168 @@
+/** `clawctl egress serve`: a gateway for many agents, until it is told to end. */
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { parseDuration } from '../base/duration.ts';
+import { EXIT, Failure } from '../base/failure.ts';
+import { type Paths, pathsOf } from '../base/paths.ts';
+import { killFiles, killText, readKills } from '../config/killswitch.ts';
+import { loadPolicy } from '../config/load.ts';
+import { isPlace, type ListenEntry, readPlace } from '../policy/listener.ts';
+import { listenOf, modeOf } from '../policy/policy.ts';
+import { ownProgram } from '../sandbox/program.ts';
+import { ServiceFolder } from '../service/folder.ts';
+import { SLOTS_OF_GENERATION } from '../service/ledger.ts';
+import { notifySystemd } from '../service/notify.ts';
+import { Supervisor } from '../service/supervisor.ts';
+import { type Inheritance, takeOver } from '../service/takeover.ts';
+import { iso, jsonText, printableLines, sayRaw } from './output.ts';
+
+export interface ServeOptions {
+  listen?: string[];
+  transparent?: string[];
+  dns?: string[];
+  admin?: string;
+  agent?: string;
+  workers?: string;
+  policy?: string;
+  name: string;
+  drain: string;
+  takeover?: boolean;
+  json?: boolean;
+}
+
+const USUAL = '127.0.0.1:8880';
+/** A day: longer, and nobody remembers that it still ends. */
+const LONGEST_DRAIN = 86_400_000;
+
+/** Resolves to the exit code, once it has ended. */
+export async function serve(options: ServeOptions): Promise<number> {
+  const paths = pathsOf();
+  const policyFile = options.policy === undefined ? null : resolve(options.policy);
+  const say = createTeller(options.json === true);
+  const drain = parseDuration(options.drain);
+  if (drain === null || drain > LONGEST_DRAIN)
+    throw new Failure('bad-duration', `'${options.drain}' is not a time to drain.`);
+  const { policy } = loadPolicy(policyFile === null ? { paths } : { paths, policyFile });
+  const listen = listenOf(policy);
+  const asked = fixedEntries(options);
+  const fixed = asked.length === 0 && listen.length === 0 ? entriesOf('proxy', [USUAL], options) : asked;
+  const admin = options.admin === undefined ? null : adminPlace(options.admin);
+  const workers = workersOf(options.workers);
+  const folder = folderOf(options, paths);
+  const inheritance = inheritanceOf(options, folder);
+  let broken: Failure | null = null;
+  let supervisor: Supervisor;
+  try {
+    supervisor = new Supervisor({
+      ...{ paths, policyFile, folder, fixed, listen, workers, drain, admin, inheritance, say },
+      program: ownProgram('__worker').argv,
+      onBroken({ code, message, fix }) {
+        broken ??= new Failure(code, message, fix ?? undefined);
+        supervisor.abort();
+      },
+    });
+  } catch (error) {
+    folder.leave();
+    throw error;
+  }
+  process.on('SIGHUP', () => {
+    say('the policy, the tokens and the certificates are read again');
+    supervisor.reload();
+  });
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.on(signal, () => {
+      say(`${signal}: nothing new is accepted; what is open has ${options.drain} to end`);
+      void supervisor.drain();
+    });
+  await Promise.race([supervisor.start(), supervisor.ended]);
+  if (broken !== null) throw broken;
+  if (modeOf(policy) === 'observe') say('NOT ENFORCED: the policy only observes');
+  for (const kill of readKills(killFiles(paths))) say(killText(kill));
+  say(`serving ${supervisor.places.join(', ')} with ${workers} ${workers === 1 ? 'worker' : 'workers'}`);
+  await supervisor.ended;
+  if (broken !== null) throw broken;
+  notifySystemd('STATUS=Ended');
+  say('ended');
+  return EXIT.done;
+}
+
+/** One line each, for a journal. */
+function createTeller(json: boolean): (text: string) => void {
+  if (!json) return (text) => sayRaw(`clawctl: ${printableLines(text)}\n`);
+  return (text) =>
+    sayRaw(`${jsonText({ schema: 'clawctl.egress.notice/v1', time: iso(Date.now()), text })}\n`);
+}
+
+function fixedEntries(options: ServeOptions): ListenEntry[] {
+  return [
+    ...entriesOf('proxy', options.listen ?? [], options),
+    ...entriesOf('transparent', options.transparent ?? [], options),
+    ...entriesOf('dns', options.dns ?? [], options),
+  ];
+}
+
+function entriesOf(
+  kind: ListenEntry['kind'],
+  places: readonly string[],
+  options: ServeOptions,
+): ListenEntry[] {
+  const agent = options.agent ?? null;
+  return places.map((text) => {
+    const where = placeOf(text, kind);
+    if (kind === 'proxy') return { kind, where, tls: null, proxyProtocol: [], agent };
+    if ('path' in where) throw new Error('a redirected listener at a path');
+    return { kind, where, agent };
+  });
+}
+
+function placeOf(text: string, kind: ListenEntry['kind']) {
+  const place = readPlace(text, kind, true);
+  if (isPlace(place)) return place;
+  throw new Failure('usage', `${place.message}.`, place.fix);
+}
+
+function adminPlace(text: string): { host: string; port: number } {
+  const place = placeOf(text, 'proxy');
+  if ('path' in place)
+    throw new Failure(
+      'usage',
+      'The admin socket is there already.',
+      'Give an address, such as 127.0.0.1:9090.',
+    );
+  return { host: place.address.text, port: place.port };
+}
+
+function workersOf(text: string | undefined): number {
+  if (text === undefined) return Math.min(availableParallelism(), SLOTS_OF_GENERATION);
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1 || count > SLOTS_OF_GENERATION)
+    throw new Failure('usage', `The number of workers is from 1 to ${SLOTS_OF_GENERATION}.`);
+  return count;
+}
+
+function folderOf({ name }: { name: string }, paths: Paths): ServiceFolder {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/.test(name))
+    throw new Failure('usage', 'The name of a service is of letters, digits and . _ - (at most 32).');
+  return new ServiceFolder(paths, name);
+}
+
+/** Null: nobody serves yet. Throws Failure where somebody does and is not to be taken over, or cannot be. */
+function inheritanceOf({ takeover, name }: ServeOptions, folder: ServiceFolder): Inheritance | null {
+  try {
+    if (takeover === true) {
+      const inheritance = takeOver(folder.door('takeover'));
+      if (inheritance !== null) {
+        folder.inherit(inheritance.lock);
+        return inheritance;
+      }
+    }
+    if (folder.take()) return null;
+  } catch (error) {
+    throw new Failure('gateway-broken', `The service cannot begin: ${(error as Error).message}`);
+  }
+  throw new Failure(
+    'gateway-runs',
+    `A service '${name}' runs already.`,
+    'Take it over with --takeover, or give another one its own --name.',
+  );
+}

@@ -1,0 +1,90 @@
+/**
+ * The folder of one service, in the runtime folder, which no fence shows: its lock, and links to the sockets of the
+ * process that serves now. A process that takes over turns the links to its own.
+ */
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import type { Paths } from '../base/paths.ts';
+import { lockFile } from '../os/lock.ts';
+
+export type Door = 'admin' | 'takeover';
+
+export class ServiceFolder {
+  readonly path: string;
+  #lock: number | null = null;
+
+  constructor(paths: Pick<Paths, 'runtime'>, name: string) {
+    this.path = join(paths.runtime, `serve-${name}`);
+  }
+
+  /** Whoever holds the lock serves. False: somebody does already. Throws what the file system throws. */
+  take(): boolean {
+    mkdirSync(this.path, { recursive: true, mode: 0o700 });
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+    const fd = openSync(join(this.path, 'lock'), flags, 0o600);
+    if (!lockFile(fd, false)) {
+      closeSync(fd);
+      return false;
+    }
+    this.#lock = fd;
+    // What a process left behind that was killed.
+    for (const name of readdirSync(this.path))
+      if (name !== 'lock') rmSync(join(this.path, name), { force: true });
+    return true;
+  }
+
+  /** A lock is its open file's, so it can be passed on. */
+  get lock(): number {
+    return this.#lock!;
+  }
+
+  inherit(lock: number): void {
+    this.#lock = lock;
+  }
+
+  /** The link that everybody knows. */
+  door(door: Door): string {
+    return join(this.path, `${door}.sock`);
+  }
+
+  /** Where this process opens its own. */
+  own(door: Door): string {
+    return join(this.path, `${door}-${process.pid}.sock`);
+  }
+
+  /** Leads the link to this process's own, in one step. */
+  open(door: Door): void {
+    const temporary = `${this.own(door)}.new`;
+    rmSync(temporary, { force: true });
+    symlinkSync(this.own(door), temporary);
+    renameSync(temporary, this.door(door));
+  }
+
+  /** Takes away what is this process's own, and the link where it still leads there. */
+  leave(): void {
+    for (const door of ['admin', 'takeover'] as const) {
+      if (leadsTo(this.door(door), this.own(door))) rmSync(this.door(door), { force: true });
+      rmSync(this.own(door), { force: true });
+    }
+    if (this.#lock !== null) closeSync(this.#lock);
+    this.#lock = null;
+  }
+}
+
+function leadsTo(link: string, place: string): boolean {
+  try {
+    return readlinkSync(link) === place;
+  } catch {
+    return false;
+  }
+}

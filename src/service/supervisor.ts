@@ -1,0 +1,312 @@
+/**
+ * The process that stays: it holds the sockets, the lock and the shared memory, starts workers, watches them, and
+ * passes all of it on to another process that takes over. It carries no traffic and reads no wire.
+ */
+import type { Failure } from '../base/failure.ts';
+import type { Paths } from '../base/paths.ts';
+import { closeDescriptor } from '../os/descriptors.ts';
+import { openSharedMemory, openUnixListener } from '../os/endpoints.ts';
+import type { ListenEntry } from '../policy/listener.ts';
+import { type Admin, serveAdmin } from './admin.ts';
+import { type Condition, conditionOf } from './condition.ts';
+import type { ServiceFolder } from './folder.ts';
+import { LEDGER_BYTES, Ledger, SLOTS_OF_GENERATION } from './ledger.ts';
+import type { FromWorker } from './message.ts';
+import { notifySystemd, watchdogMilliseconds } from './notify.ts';
+import { closeSockets, keyOf, type Opened, openSockets, type ServedSet, servedBy, widen } from './sockets.ts';
+import { Handover, type Inheritance } from './takeover.ts';
+import { Worker } from './worker.ts';
+
+/** Milliseconds between looks at workers and at whoever wants to take over. */
+const LOOK = 100;
+/** A look that comes later than this was kept from coming: then workers were, too. */
+const LATE = 300;
+
+export interface ServiceOptions {
+  paths: Paths;
+  policyFile: string | null;
+  folder: ServiceFolder;
+  /** From the command line; the policy's come beside them. */
+  fixed: readonly ListenEntry[];
+  listen: readonly ListenEntry[];
+  workers: number;
+  /** Milliseconds that open connections have at the end. */
+  drain: number;
+  admin: { host: string; port: number } | null;
+  /** Words that start this program as a worker. */
+  program: readonly string[];
+  inheritance: Inheritance | null;
+  /** A line for whoever watches. */
+  say: (text: string) => void;
+  /** Told once of a worker that cannot start at all. */
+  onBroken: (failure: { code: Failure['code']; message: string; fix: string | null }) => void;
+}
+
+export class Supervisor {
+  readonly #options: ServiceOptions;
+  readonly #memory: number;
+  readonly #ledger: Ledger;
+  readonly #generation: number;
+  #opened: Opened[] = [];
+  /** Ids of what the command line asks for, whatever the policy says. */
+  readonly #fixed = new Set<number>();
+  #nextId = 1;
+  #workers: Worker[] = [];
+  #admins: Admin[] = [];
+  #takeover = -1;
+  #handover: Handover | null = null;
+  #timer: Timer | null = null;
+  #lookedAt = 0;
+  #toldAt = 0;
+  #state: Condition['state'] = 'starting';
+  #ended = Promise.withResolvers<void>();
+  #onServing = () => {};
+
+  /** Opens every socket. Throws Failure, and then nothing is left open. */
+  constructor(options: ServiceOptions) {
+    this.#options = options;
+    const { inheritance } = options;
+    this.#generation = inheritance === null ? 0 : 1 - inheritance.generation;
+    this.#memory = inheritance?.memory ?? openSharedMemory('clawctl-limits', LEDGER_BYTES);
+    this.#ledger = new Ledger(Bun.mmap(`/proc/self/fd/${this.#memory}`, { shared: true }));
+    if (inheritance !== null) this.#adopt(inheritance);
+    try {
+      for (const entry of options.fixed) this.#fixed.add(this.#open(entry).id);
+      for (const entry of this.#wanted(options.listen)) this.#open(entry);
+    } catch (error) {
+      for (const opened of this.#opened) closeSockets(opened, inheritance !== null);
+      throw error;
+    }
+  }
+
+  get places(): string[] {
+    return this.#opened.map(({ entry }) => `${entry.kind} ${keyOf(entry).split(' ')[1]}`);
+  }
+
+  /** Starts the workers; resolves once all of them listen. */
+  async start(): Promise<void> {
+    const { folder, workers, admin } = this.#options;
+    const serving = new Promise<void>((resolve) => {
+      this.#onServing = resolve;
+    });
+    for (let index = 0; index < workers; index++) this.#workers.push(this.#startWorker(index));
+    this.#lookedAt = performance.now();
+    this.#timer = setInterval(() => this.#look(), LOOK);
+    await serving;
+    const questions = {
+      '/livez': () => ({
+        status: 200 as const,
+        body: { schema: 'clawctl.egress.livez/v1', status: 'alive', pid: process.pid },
+      }),
+      '/readyz': () => {
+        const condition = this.condition();
+        return { status: condition.ready ? (200 as const) : (503 as const), body: condition };
+      },
+    };
+    this.#admins.push(await serveAdmin({ path: folder.own('admin') }, questions));
+    if (admin !== null) this.#admins.push(await serveAdmin(admin, questions));
+    this.#takeover = openUnixListener(folder.own('takeover'));
+    folder.open('admin');
+    folder.open('takeover');
+    this.#state = 'serving';
+    this.#options.inheritance?.done();
+    notifySystemd(`READY=1\nMAINPID=${process.pid}\nSTATUS=Serving ${this.places.join(', ')}`);
+  }
+
+  condition(): Condition {
+    return conditionOf({
+      state: this.#state,
+      listeners: this.places,
+      ids: this.#opened.map((opened) => ({ id: opened.id, workers: this.#servedIndexes(opened) })),
+      workers: this.#workers,
+    });
+  }
+
+  /** Reads the policy and the certificates again. */
+  reload(): void {
+    notifySystemd(`RELOADING=1\nMONOTONIC_USEC=${Math.round(performance.now() * 1000)}`);
+    for (const worker of this.#workers) worker.send({ kind: 'reload' });
+    notifySystemd('READY=1');
+  }
+
+  /** Resolves when the service has ended: asked to, or taken over. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  /** Accepts nothing more, and ends when what is open has ended or the time is up. `kept`: the sockets go on elsewhere. */
+  async drain(kept = false): Promise<void> {
+    if (this.#state === 'draining') return;
+    this.#state = 'draining';
+    notifySystemd('STOPPING=1');
+    for (const opened of this.#opened.splice(0)) closeSockets(opened, kept);
+    if (this.#takeover >= 0) closeDescriptor(this.#takeover);
+    await Promise.all(this.#workers.map((worker) => worker.drain(this.#options.drain)));
+    this.#finish();
+  }
+
+  /** At once. */
+  abort(): void {
+    for (const worker of this.#workers) worker.kill();
+    this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    for (const admin of this.#admins) admin.close();
+    this.#options.folder.leave();
+    this.#ended.resolve();
+  }
+
+  #startWorker(index: number): Worker {
+    const { paths, policyFile, program } = this.#options;
+    return new Worker({
+      program,
+      start: { paths, policyFile, slot: this.#generation * SLOTS_OF_GENERATION + index },
+      memory: this.#memory,
+      served: () => this.#servedBy(index),
+      onMessage: (worker, message) => this.#heard(worker, index, message),
+      onDeath: (worker, why) => {
+        this.#ledger.ended(worker.slot);
+        if (this.#state === 'serving') this.#options.say(`worker ${index} is started again: ${why}`);
+      },
+    });
+  }
+
+  #heard(worker: Worker, index: number, message: FromWorker): void {
+    const { say, onBroken } = this.#options;
+    if (message.kind === 'failed') {
+      if (this.#state === 'starting') onBroken(message);
+      else say(`worker ${index} cannot start: ${message.message}`);
+    }
+    if (message.kind === 'said' && (index === 0 || worker.restarts > 0)) say(message.text);
+    if (message.kind === 'unserved')
+      say(`worker ${index} cannot serve ${this.#placeOf(message.id)}: ${message.why}`);
+    if (message.kind === 'policy' && index === 0) this.#follow(message.listen);
+    if (this.#state === 'starting' && this.#workers.length === this.#options.workers && this.#allServe())
+      this.#onServing();
+  }
+
+  #allServe(): boolean {
+    return this.#workers.every(
+      (worker, index) =>
+        this.#servedBy(index).every(({ id }) => worker.listening.has(id)) && worker.beat !== null,
+    );
+  }
+
+  #placeOf(id: number): string {
+    const opened = this.#opened.find((each) => each.id === id);
+    return opened === undefined ? 'a listener' : keyOf(opened.entry);
+  }
+
+  #servedBy(index: number): ServedSet[] {
+    return this.#opened
+      .map((opened) => servedBy(opened, index, this.#options.workers))
+      .filter((served) => served !== null);
+  }
+
+  #servedIndexes(opened: Opened): number[] {
+    const { workers } = this.#options;
+    return Array.from({ length: workers }, (_, index) => index).filter(
+      (index) => servedBy(opened, index, workers) !== null,
+    );
+  }
+
+  /** What the policy says of a place that the command line names too does not count. */
+  #wanted(listen: readonly ListenEntry[]): ListenEntry[] {
+    const fixed = new Set(
+      this.#opened.filter(({ id }) => this.#fixed.has(id)).map(({ entry }) => keyOf(entry)),
+    );
+    return listen.filter((entry) => !fixed.has(keyOf(entry)));
+  }
+
+  #open(entry: ListenEntry): Opened {
+    const known = this.#opened.find((each) => keyOf(each.entry) === keyOf(entry));
+    if (known !== undefined) {
+      known.entry = entry;
+      return known;
+    }
+    const opened = openSockets(this.#nextId++, entry, this.#options.workers);
+    this.#opened.push(opened);
+    return opened;
+  }
+
+  #adopt({ entries, fds }: Inheritance): void {
+    let at = 0;
+    for (const { entry, sets, descriptors } of entries) {
+      const opened: Opened = { id: this.#nextId++, entry, sets: [] };
+      for (let each = 0; each < sets; each++, at += descriptors)
+        opened.sets.push(fds.slice(at, at + descriptors));
+      widen(opened, this.#options.workers);
+      this.#opened.push(opened);
+    }
+  }
+
+  /** The policy's listeners have changed: what is new is opened, what is gone closed, what stays is not touched. */
+  #follow(listen: readonly ListenEntry[]): void {
+    const { say } = this.#options;
+    const wanted = this.#wanted(listen);
+    const keys = new Set(wanted.map(keyOf));
+    const gone = this.#opened.filter(({ id, entry }) => !this.#fixed.has(id) && !keys.has(keyOf(entry)));
+    for (const opened of gone) {
+      this.#opened = this.#opened.filter((each) => each !== opened);
+      for (const worker of this.#workers) worker.send({ kind: 'unlisten', ids: [opened.id] });
+      closeSockets(opened, false);
+      say(`listens no more on ${keyOf(opened.entry)}`);
+    }
+    for (const entry of wanted) {
+      const before = this.#opened.find((each) => keyOf(each.entry) === keyOf(entry));
+      if (before !== undefined && JSON.stringify(before.entry) === JSON.stringify(entry)) continue;
+      try {
+        const opened = this.#open(entry);
+        this.#workers.forEach((worker, index) => {
+          const served = servedBy(opened, index, this.#options.workers);
+          if (served === null) return;
+          const { id, count, fds } = served;
+          worker.send({ kind: 'listen', served: [{ id, entry, count }] }, fds);
+        });
+        say(`listens on ${keyOf(entry)}${before === undefined ? '' : ', as the policy says now'}`);
+      } catch (error) {
+        say(`${(error as Error).message} Everything else goes on.`);
+      }
+    }
+  }
+
+  #look(): void {
+    const now = performance.now();
+    const late = now - this.#lookedAt - LOOK;
+    this.#lookedAt = now;
+    for (const worker of this.#workers) worker.look(now, late > LATE ? late : 0);
+    const watchdog = watchdogMilliseconds();
+    if (watchdog !== null && now - this.#toldAt > watchdog / 3) {
+      this.#toldAt = now;
+      notifySystemd('WATCHDOG=1');
+    }
+    if (this.#state === 'serving') this.#lookForSuccessor();
+  }
+
+  #lookForSuccessor(): void {
+    const { say, folder } = this.#options;
+    if (this.#handover === null) {
+      const entries = this.#opened.map(({ entry, sets }) => ({
+        ...{ entry, sets: 'path' in entry.where ? 1 : sets.length, descriptors: sets[0]!.length },
+      }));
+      const sets = this.#opened.flatMap(({ entry, sets }) =>
+        'path' in entry.where ? sets.slice(0, 1) : sets,
+      );
+      const passed = { version: 1, pid: process.pid, generation: this.#generation, entries };
+      this.#handover = Handover.accept(this.#takeover, passed, [folder.lock, this.#memory, ...sets.flat()]);
+      return;
+    }
+    const outcome = this.#handover.outcome();
+    if (outcome === 'waiting') return;
+    const { pid } = this.#handover;
+    this.#handover = null;
+    if (outcome === 'given up') {
+      say(`process ${pid} did not take over after all; this one goes on`);
+      return;
+    }
+    say(`process ${pid} has taken over; this one ends when its connections have`);
+    void this.drain(true);
+  }
+}
