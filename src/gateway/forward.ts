@@ -1,57 +1,378 @@
 /**
  * One client connection that carries HTTP/1 requests with absolute targets (RFC 9112 section 3.2.2). Each request is
- * judged, recorded and sent on its own, and answered in the order in which it came.
+ * judged, recorded and sent on its own, and answered in the order in which it came; the next is looked at when the one
+ * before it is over and the client has taken its answer.
  */
-import type { Socket } from '../net/socket.ts';
-import type { Policy } from '../policy/policy.ts';
+import { Relay } from '../net/relay.ts';
+import type { Socket, SocketHandler } from '../net/socket.ts';
+import type { Decision, Target } from '../policy/decision.ts';
+import { limitsOf, type Policy } from '../policy/policy.ts';
 import type { Reason } from '../policy/reason.ts';
+import { isTooLarge } from '../wire/http/fields.ts';
+import { parseRequestHead, type RequestHead } from '../wire/http/head.ts';
+import type { Asker } from './forwardasker.ts';
+import type { ForwardContext } from './forwardcontext.ts';
+import { Exchange } from './forwardexchange.ts';
+import { type Origin, Origins } from './forwardorigins.ts';
+import { judgeRequest } from './forwardrequest.ts';
+import type { Problem } from './gates.ts';
+import { Gathered } from './gathered.ts';
+import { headerOf, internalAnswer } from './internal.ts';
+import { httpRefusal, httpRefusalOfUnknown, refusalOf, wantsJson } from './refusal.ts';
+import { Rows } from './rows.ts';
 import type { Session } from './session.ts';
-import type { Surroundings } from './surroundings.ts';
-import type { Usage } from './usage.ts';
+import type { Standing } from './standing.ts';
 
-/** Who sends a request. Where that cannot be known, `session` is the one that the refusal is recorded with. */
-export type Sender = { ok: true; session: Session } | { ok: false; reason: Reason; session: Session };
+/** What may wait of a client's further requests before it is read no more. */
+const HELD_MAX = 65_536;
+const NEVER = Number.POSITIVE_INFINITY;
 
-/** What a forwarded connection needs of whoever accepted it. One object serves all connections of a listener. */
-export interface ForwardContext {
-  around: Surroundings;
-  /** A connection is counted from its first request of a known agent until it closes. */
-  usage: Usage;
-  /**
-   * Settled for every request, since each brings credentials of its own. `authorization`: the value of its one
-   * Proxy-Authorization field, null without one.
-   */
-  senderOf(near: Socket, authorization: string | null): Sender;
-  /**
-   * A CONNECT came after other requests, all of which are answered: the client is the caller's again. `bytes` begin
-   * with the CONNECT. `onGone` has been called before.
-   */
-  onConnect(near: Socket, bytes: Uint8Array): void;
-  /** Once, when nothing is left of it. */
-  onGone(forward: Forward): void;
-}
+/** `busy`: a request is under way. `last`: the client was told that this was the last answer. `gone`: it is closed. */
+type Step = 'head' | 'busy' | 'switched' | 'last' | 'gone';
 
-export class Forward {
+export class Forward implements SocketHandler, Asker, Standing {
+  #step: Step = 'head';
+  readonly #held = new Gathered();
+  /** How much of `#held` the parser has seen without an answer. */
+  #seen = 0;
+  #exchange: Exchange | null = null;
+  readonly #origins = new Origins(() => this.#vanish());
+  /** Whose connection it is counted as. */
+  #counted: string | null = null;
+  #vanished = false;
+  ended = false;
+  /** Monotonic milliseconds by which the client must have done its part. */
+  #deadline = NEVER;
+  readonly #acceptedAt: number;
+  /** When the request that is under way began. */
+  #since: number;
+  #movedBytes = -1;
+  #movedAt: number;
+
   /**
    * Takes the client over, its handler included. `first`: what has been read of it so far, at least the first octet.
    * `run` begins.
    */
   constructor(
-    readonly context: ForwardContext,
+    private readonly context: ForwardContext,
     readonly near: Socket,
-    readonly first: Uint8Array,
-  ) {}
+    first: Uint8Array,
+  ) {
+    this.#acceptedAt = context.around.clock.monotonic();
+    this.#since = this.#acceptedAt;
+    this.#movedAt = this.#acceptedAt;
+    this.#held.push(first);
+    near.handler = this;
+  }
 
-  run(): void {}
+  /** Null until it is known. */
+  get agent(): string | null {
+    return this.#counted;
+  }
+
+  run(): void {
+    this.#advance();
+  }
+
+  // What the client does.
+
+  onData(_near: Socket, bytes: Uint8Array): void {
+    if (this.#step === 'last' || this.#step === 'gone') return;
+    this.#held.push(bytes);
+    this.#advance();
+  }
+
+  onDrain(): void {
+    this.#exchange?.nearDrained();
+    this.#advance();
+  }
+
+  onEnd(): void {
+    this.ended = true;
+    this.#advance();
+  }
+
+  onClose(): void {
+    this.#step = 'gone';
+    this.#exchange?.abandon();
+    this.#exchange = null;
+    if (this.#counted !== null) this.context.usage.closed(this.#counted);
+    this.#counted = null;
+    this.#origins.partAll();
+    this.#setDeadline(this.context.around.times.farewell);
+    this.#vanish();
+  }
+
+  #vanish(): void {
+    if (this.#step !== 'gone' || this.#vanished || !this.#origins.isEmpty) return;
+    this.#vanished = true;
+    this.context.onGone(this);
+  }
+
+  /** Goes as far as what has come allows, and stops reading where more would only pile up. */
+  #advance(): void {
+    this.#exchange?.takeBody(this.#held);
+    // A client that does not take its answers gets no more of them.
+    while (this.#step === 'head' && this.#held.length > 0 && this.near.unsentBytes === 0 && this.#readHead());
+    if (this.ended) this.#finish();
+    if (this.#isFull()) this.near.pause();
+    else this.near.resume();
+  }
+
+  /** Whether more from the client would only pile up. */
+  #isFull(): boolean {
+    if (this.#step === 'busy') return this.#exchange!.isFull || this.#held.length >= HELD_MAX;
+    return this.#step === 'head' && this.near.unsentBytes > 0;
+  }
+
+  #finish(): void {
+    if (this.#step === 'head' && this.#held.length === 0) this.#end(false);
+    else if (this.#step === 'head' && this.near.unsentBytes === 0)
+      this.#refuseHead('http-malformed', 'the client ended within a request');
+    else if (this.#held.length === 0) this.#exchange?.clientEnded();
+  }
+
+  /** False where it takes more bytes, or somebody else, to go on. */
+  #readHead(): boolean {
+    const { around } = this.context;
+    const policy = around.policy();
+    const limits = { bytes: limitsOf(policy).headerBytes, fields: limitsOf(policy).headerCount };
+    const parsed = parseRequestHead(this.#held.bytes, limits, this.#seen);
+    if (parsed.state === 'more') {
+      this.#seen = this.#held.length;
+      if (this.#deadline === NEVER) this.#setDeadline(around.times.head);
+      return false;
+    }
+    this.#seen = 0;
+    this.#deadline = NEVER;
+    if (parsed.state === 'malformed') {
+      this.#refuseHead(isTooLarge(parsed.detail) ? 'head-too-large' : 'http-malformed', parsed.detail);
+      return false;
+    }
+    if (parsed.value.form === 'authority') {
+      this.#giveBack();
+      return false;
+    }
+    this.#held.take(parsed.end);
+    return this.#begin(parsed.value);
+  }
+
+  #begin(head: RequestHead): boolean {
+    const judged = judgeRequest(this.context, this.near, head);
+    const { session } = judged;
+    const crowded = judged.kind === 'refused' ? null : this.#count(session.agent);
+    if (crowded !== null) {
+      const target = judged.kind === 'allowed' ? judged.target : null;
+      return this.#refuse(head, session, target, null, { reason: crowded, detail: null }, true);
+    }
+    if (judged.kind === 'internal') {
+      const close = isLast(head);
+      return this.#say(internalAnswer(head, session, close), close);
+    }
+    if (judged.kind === 'refused')
+      return this.#refuse(head, session, judged.target, judged.decision, judged.problem, isLast(head));
+    this.#step = 'busy';
+    this.#exchange = new Exchange(this.context, this, judged, this.#since);
+    void this.#exchange.run();
+    return false;
+  }
+
+  /** Counts the connection as the agent's; why not, if not. */
+  #count(agent: string): Reason | null {
+    if (agent === this.#counted) return null;
+    const reason = this.context.usage.tryOpen(agent);
+    if (reason !== null) return reason;
+    if (this.#counted !== null) this.context.usage.closed(this.#counted);
+    this.#counted = agent;
+    return null;
+  }
+
+  // Refusing.
+
+  /** What is no request. Nobody can say where the next one would begin. */
+  #refuseHead(reason: Reason, detail: string): void {
+    const { session } = this.context.senderOf(this.near, null);
+    new Rows(session, this.context.around, this.#since).deny('http', null, null, reason);
+    this.#say(httpRefusalOfUnknown(reason, detail), true);
+  }
+
+  #refuse(
+    head: RequestHead,
+    session: Session,
+    target: Target | null,
+    decision: Decision | null,
+    problem: Problem,
+    close: boolean,
+  ): boolean {
+    new Rows(session, this.context.around, this.#since).deny('http', target, decision, problem.reason);
+    return this.#explain(head, session, target, problem, close);
+  }
+
+  #explain(
+    head: RequestHead,
+    session: Session,
+    target: Target | null,
+    problem: Problem,
+    close: boolean,
+  ): boolean {
+    if (target === null) return this.#say(httpRefusalOfUnknown(problem.reason, problem.detail), true);
+    const { around } = this.context;
+    const refusal = refusalOf(around.clock.now(), target, problem);
+    session.remember(refusal);
+    around.onRefusal(refusal);
+    const json = wantsJson(headerOf(head, 'accept'));
+    return this.#say(httpRefusal(refusal, { json, head: head.method === 'HEAD', close }), close);
+  }
+
+  #say(answer: Uint8Array, close: boolean): boolean {
+    this.near.write(answer);
+    if (close) this.#end(true);
+    else this.#since = this.context.around.clock.monotonic();
+    return !close;
+  }
+
+  /**
+   * No more answers. What still comes is thrown away: a reset could overtake the last one. `soon`: the client has
+   * little to read and then to close; others may take their time.
+   */
+  #end(soon: boolean): void {
+    const { around } = this.context;
+    this.#step = 'last';
+    this.#held.takeAll();
+    this.#setDeadline(soon ? around.times.farewell : limitsOf(around.policy()).idle);
+    this.near.resume();
+    this.near.end();
+  }
+
+  #giveBack(): void {
+    const { near } = this;
+    const bytes = this.#held.takeAll();
+    this.onClose();
+    near.resume();
+    if (near.open) this.context.onConnect(near, bytes);
+  }
+
+  // What the exchange asks and tells.
+
+  idleOrigin(target: Target, policy: Policy): Origin | null {
+    return this.#origins.take(target, policy);
+  }
+
+  part(far: Socket): void {
+    this.#origins.part(far);
+  }
+
+  wantsMore(): void {
+    this.#advance();
+  }
+
+  answered(origin: Origin | null, close: boolean, unread: boolean): void {
+    const policy = this.#exchange!.policy;
+    this.#exchange = null;
+    if (origin !== null) this.#origins.keep(origin, policy);
+    if (this.#step !== 'busy') return;
+    this.#step = 'head';
+    this.#since = this.context.around.clock.monotonic();
+    if (!close) this.#advance();
+    else {
+      this.#end(false);
+      if (unread) this.#setDeadline(IDLE);
+    }
+  }
+
+  failed(problem: Problem, unread: boolean): void {
+    const { head, session, target } = this.#exchange!.request;
+    this.#exchange = null;
+    if (this.#step !== 'busy') return;
+    this.#step = 'head';
+    if (this.#explain(head, session, target, problem, unread || isLast(head))) this.#advance();
+  }
+
+  broken(): void {
+    this.near.reset();
+  }
+
+  switched(far: Socket, first: Uint8Array, meter: ((bytes: Uint8Array) => boolean) | null): void {
+    const exchange = this.#exchange!;
+    this.#step = 'switched';
+    const relay = new Relay(this.near, (ending) => {
+      exchange.switchedEnded(ending);
+      this.onClose();
+    });
+    if (meter !== null)
+      relay.gate = {
+        push: (bytes) => {
+          if (meter(bytes)) relay.pass(bytes);
+        },
+        end: () => relay.passEnd(),
+      };
+    this.near.handler = relay;
+    relay.join(far);
+    if (first.length > 0) relay.onData(far, first);
+    if (this.#held.length > 0) relay.onData(this.near, this.#held.takeAll());
+    if (this.ended) relay.onEnd(this.near);
+  }
+
+  // What happens later.
 
   /** Judged again by this policy: requests that would now be refused are reset. */
-  rejudge(_policy: Policy): void {}
+  rejudge(policy: Policy): void {
+    this.#origins.partAll();
+    this.#exchange?.rejudge(policy);
+  }
 
   /** Time limits, and rules that have ended meanwhile. To be called about twice a second. */
-  check(_now: number, _monotonic: number): void {}
+  check(now: number, monotonic: number): void {
+    this.#origins.check();
+    if (monotonic >= this.#deadline) {
+      this.#expire();
+      return;
+    }
+    const limits = limitsOf(this.context.around.policy());
+    if (monotonic - this.#acceptedAt >= limits.lifetime && this.#step !== 'last' && this.#step !== 'gone') {
+      if (this.#exchange === null) this.#end(false);
+      else this.#exchange.cut('lifetime');
+    } else if (this.#exchange !== null) this.#exchange.check(now, monotonic);
+    else if (this.#step === 'head') this.#checkIdle(monotonic, Math.min(limits.idle, IDLE));
+  }
+
+  /** Between requests, or while the client does not take its answer. */
+  #checkIdle(monotonic: number, limit: number): void {
+    const moved = this.near.bytesIn + this.near.bytesOut;
+    if (moved !== this.#movedBytes) {
+      this.#movedBytes = moved;
+      this.#movedAt = monotonic;
+    } else if (monotonic - this.#movedAt < limit) return;
+    else if (this.near.unsentBytes > 0) this.near.reset();
+    else this.#end(true);
+  }
+
+  /** The client did not do its part in time. */
+  #expire(): void {
+    this.#deadline = NEVER;
+    if (this.#step === 'head') {
+      this.#refuseHead('head-late', 'the head of the request');
+      return;
+    }
+    this.close();
+  }
 
   /** At once. */
   close(): void {
-    this.near.reset();
+    if (this.#step !== 'gone') this.near.reset();
+    this.#origins.resetAll();
   }
+
+  #setDeadline(milliseconds: number): void {
+    this.#deadline = this.context.around.clock.monotonic() + milliseconds;
+  }
+}
+
+/** Milliseconds that a client may keep a connection without a request under way. */
+const IDLE = 120_000;
+
+/** Whether the connection ends with the answer. HTTP/1.0 clients are not kept (RFC 9112 appendix C.2.2). */
+function isLast({ body, close, version }: RequestHead): boolean {
+  const isWhole = body.kind === 'none' || (body.kind === 'length' && body.length === 0);
+  return close || version === 0 || !isWhole;
 }
