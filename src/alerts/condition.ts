@@ -104,7 +104,14 @@ export function compileRule(
     }
   };
   const tree = compile(rule.condition);
+  // Where no part tells all groups apart (per agent here, per host there), requests say which belong together.
+  if (leaves.every(({ parts }) => parts.length < by.length))
+    leafOf(seriesOf('requests', [], by, null), '>', anything, longestOf(leaves));
   return { rule, tree, leaves, by, decays: canBegin(tree, false) };
+}
+
+function longestOf(leaves: readonly Leaf[]): number {
+  return Math.max(...leaves.map(({ window }) => window));
 }
 
 /** What its numbers are counted for; findings alone are told apart by agent and host. */
@@ -210,6 +217,11 @@ function leafTruth(
   const isCertain = op === '>' || op === '>=' ? counted : value > limit || (op === '<' && value === limit);
   if (isCertain) return counted;
   return around.missedUntil(at, leaf.window, agentOf(leaf, parts)) === null ? counted : null;
+}
+
+/** Whether what was counted is as the leaf says. */
+export function holds(leaf: Leaf, parts: readonly string[], at: number, around: Surroundings): boolean {
+  return leafTruth(leaf, parts, at, around, true) === true;
 }
 
 function compare(value: number, op: Operator, limit: number): boolean {

@@ -36,6 +36,8 @@ export interface Incident {
   fingerprint: string;
   /** What the condition counts separately; empty where it counts everything together. */
   group: Partial<Record<Group, string>>;
+  /** How many groups it stands for, where so many fired together that one message tells of all; otherwise null. */
+  groups: number | null;
   state: IncidentState;
   /** Wall times in milliseconds: when the condition began to hold, when it fired, when it no longer held. */
   since: number;

@@ -12,6 +12,7 @@ export function incidentOf(rest: Partial<Incident> = {}): Incident {
     condition: 'blocked_requests > 100 in 5 minutes',
     fingerprint: 'f',
     group: {},
+    groups: null,
     state: 'firing',
     since: AT - 120_000,
     firedAt: AT,
