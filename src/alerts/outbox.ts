@@ -27,6 +27,8 @@ const MOST_WAITING = 10_000;
 export interface Delivery {
   id: number;
   lane: string;
+  /** Since when it waits, wall time: since it was put there, or a person had it tried anew. */
+  made: number;
   attempts: number;
   notification: Notification;
 }
@@ -116,9 +118,9 @@ export function createOutbox(db: Database, clock: Clock, options: OutboxOptions 
   };
 
   const settle = db.transaction((delivery: Delivery, sent: Sent): Outcome => {
-    const { id, lane, attempts, notification } = delivery;
+    const { id, lane, made, attempts, notification } = delivery;
     const now = clock.now();
-    const age = now - notification.time;
+    const age = now - made;
     switch (sent.state) {
       case 'delivered':
         laneWorks.run(lane);
@@ -160,7 +162,8 @@ export function createOutbox(db: Database, clock: Clock, options: OutboxOptions 
     const free = rows.find(({ owner, leased }) => owner === null || leased! <= now || owners.isGone(owner));
     if (free === undefined) return null;
     lease.run(owners.own, now + LEASE, free.id);
-    return { id: free.id, lane, attempts: free.attempts, notification: JSON.parse(free.body) };
+    const { id, made, attempts, body } = free;
+    return { id, lane, made, attempts, notification: JSON.parse(body) };
   });
 
   return {

@@ -107,8 +107,9 @@ function agentsOf({ agents, group }: Incident): Piece[] {
   return names.length > 5 ? [...shown, words(` and ${names.length - 5} more`)] : shown;
 }
 
-function howOften({ count, value, threshold }: Incident): string {
-  const times = `${numberText(count)} ${count === 1 ? 'time' : 'times'}`;
+function howOften({ count, value, threshold, groups }: Incident): string {
+  const many = groups === null ? '' : ` in ${numberText(groups)} groups that are told together`;
+  const times = `${numberText(count)} ${count === 1 ? 'time' : 'times'}${many}`;
   if (value === null || threshold === null) return times;
   return `${times}; ${numberText(value)} where ${numberText(threshold)} is the limit`;
 }

@@ -1,0 +1,121 @@
+/** What a person does about alerts: takes an incident on, asks for silence, makes a test. Each is one transaction. */
+import type { Database } from 'bun:sqlite';
+import type { AlertRule } from '../policy/alerts/alertrule.ts';
+import type { Incident } from './incident.ts';
+import type { Outbox } from './outbox.ts';
+import { incidentOf } from './reading.ts';
+
+export type Acknowledged =
+  | { state: 'done' | 'already'; incident: Incident; keys: string[] }
+  /** `matches`: how many begin with what was given. */
+  | { state: 'unknown'; matches: number };
+
+/** `id`: whole, or as much of its beginning as is unambiguous among what has not resolved. */
+export function acknowledge(db: Database, outbox: Outbox, id: string, by: string, now: number): Acknowledged {
+  return db
+    .transaction((): Acknowledged => {
+      const rows = db
+        .query(
+          `SELECT id, body, acknowledged_at, acknowledged_by FROM incident
+           WHERE id = ?1 OR (state <> 'resolved' AND substr(id, 1, length(?1)) = ?1) ORDER BY id = ?1 DESC LIMIT 3`,
+        )
+        .all(id) as (Parameters<typeof incidentOf>[0] & { id: string })[];
+      const found = rows[0]?.id === id ? rows[0] : rows.length === 1 ? rows[0] : undefined;
+      if (found === undefined || id === '') return { state: 'unknown', matches: rows.length };
+      const incident = incidentOf(found);
+      if (incident.acknowledged !== null) return { state: 'already', incident, keys: [] };
+      incident.acknowledged = { time: now, by };
+      db.query('UPDATE incident SET acknowledged_at = ?, acknowledged_by = ? WHERE id = ?').run(
+        now,
+        by,
+        incident.id,
+      );
+      // Whoever was not told that it fires need not hear that somebody is on it.
+      const keys = incident.told ? outbox.put(incident, 'acknowledged', incident.notify) : [];
+      return { state: 'done', incident, keys };
+    })
+    .immediate();
+}
+
+export interface SilenceRequest {
+  rule: string | null;
+  agent: string | null;
+  until: number;
+  reason: string;
+  by: string;
+}
+
+/** Answers its number. */
+export function silence(
+  db: Database,
+  { rule, agent, until, reason, by }: SilenceRequest,
+  now: number,
+): number {
+  const insert = db.query(
+    'INSERT INTO silence (rule, agent, since, until, reason, set_by) VALUES (?, ?, ?, ?, ?, ?) RETURNING id',
+  );
+  return (insert.get(rule, agent, now, until, reason, by) as { id: number }).id;
+}
+
+/** Ends those of a rule (or of every rule) before their time; answers how many. */
+export function endSilences(
+  db: Database,
+  { rule, agent }: Pick<SilenceRequest, 'rule' | 'agent'>,
+  now: number,
+): number {
+  return db
+    .query('UPDATE silence SET until = ? WHERE until > ? AND rule IS ? AND agent IS ?')
+    .run(now, now, rule, agent).changes;
+}
+
+/** What `alerts test` sends: an incident that never was, marked as a test. */
+export function testIncident(
+  rule: Pick<AlertRule, 'name' | 'severity' | 'text'>,
+  notify: readonly string[],
+  now: number,
+): Incident {
+  return {
+    id: `test-${crypto.randomUUID().slice(0, 8)}`,
+    rule: rule.name,
+    severity: rule.severity,
+    condition: rule.text,
+    fingerprint: 'test',
+    group: {},
+    groups: null,
+    state: 'firing',
+    since: now,
+    firedAt: now,
+    resolvedAt: null,
+    resolvedBy: null,
+    count: 0,
+    value: null,
+    threshold: null,
+    finding: null,
+    hosts: [],
+    agents: ['test'],
+    decidingRule: null,
+    notify: [...notify],
+    told: true,
+    acknowledged: null,
+    test: true,
+  };
+}
+
+/** What waits is due now; `lane`: only there. */
+export function hurry(db: Database, lane: string | null, now: number): void {
+  db.transaction(() => {
+    db.query("UPDATE delivery SET due = ?1 WHERE state = 'waiting' AND (?2 IS NULL OR lane = ?2)").run(
+      now,
+      lane,
+    );
+    db.query('DELETE FROM lane WHERE ?1 IS NULL OR name = ?1').run(lane);
+  }).immediate();
+}
+
+/** Dead letters wait again, as if they had just been put there. Answers how many. */
+export function revive(db: Database, lane: string | null, now: number): number {
+  const update = db.query(`
+    UPDATE delivery SET state = 'waiting', ended = NULL, attempts = 0, made = ?1, due = ?1
+    WHERE state = 'dead' AND (?2 IS NULL OR lane = ?2)`);
+  return update.run(now, lane).changes;
+}
