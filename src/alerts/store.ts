@@ -7,6 +7,7 @@ import { Database } from 'bun:sqlite';
 import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
 import { Failure } from '../base/failure.ts';
 import { makeFolder } from '../events/store.ts';
+import { OUTBOX_TABLES } from './outboxtables.ts';
 
 const VERSION = 1;
 
@@ -16,8 +17,8 @@ const VERSION = 1;
  * `missed`: stretches of time in which nobody evaluated: what was not seen in them is unknown.
  * `incident`: `body` is an Incident as JSON, but for who acknowledged it, which is in columns of its own because
  * others than the engine write it. `muted`: until when a group sends no further message.
- * `silence`: no rule or no agent means every one. `notice`: rows that are yet to be written to the store of events;
- * `after` is a sequence number that they come behind. `memory`: what detectors remember.
+ * `silence`: no rule or no agent means every one. `notice`: rows that are yet to be written to the store of events
+ * (see audit.ts). `memory`: what detectors remember.
  * `ruleset`: the alerts of every policy in use on this machine.
  */
 const SCHEMA = `
@@ -41,11 +42,12 @@ const SCHEMA = `
     reason TEXT NOT NULL, set_by TEXT NOT NULL
   ) STRICT;
   CREATE TABLE notice (
-    id INTEGER PRIMARY KEY, after INTEGER NOT NULL, time INTEGER NOT NULL, topic TEXT NOT NULL, text TEXT NOT NULL
+    id INTEGER PRIMARY KEY, time INTEGER NOT NULL, topic TEXT NOT NULL, text TEXT NOT NULL
   ) STRICT;
   CREATE TABLE memory (key TEXT PRIMARY KEY, value REAL NOT NULL, used INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE INDEX memory_used ON memory (used);
   CREATE TABLE ruleset (source TEXT PRIMARY KEY, rules TEXT NOT NULL, seen INTEGER NOT NULL) STRICT;
+  ${OUTBOX_TABLES}
   PRAGMA user_version = ${VERSION};
 `;
 
