@@ -134,6 +134,9 @@ allow: [{ host: c.test, agents: [bot] }]
     const { code, err } = await person.type('egress agents list');
     expect(code).toBe(1);
     expect(err).toContain('chmod 600');
+    expect((await person.type('egress doctor')).out).toContain(
+      'others may write it; nobody is let in by a token',
+    );
   });
 });
 

@@ -15,9 +15,10 @@ export const situation = (paths: Paths, agent: string) => ({
 
 export function ruleItem(rule: Rule | null): object | null {
   if (rule === null) return null;
-  const { until } = rule;
+  const { until, bytesUpPerDay, ...rest } = rule;
   return {
-    ...rule,
+    ...rest,
+    bytes_up_per_day: bytesUpPerDay,
     until: until === null ? null : new Date(until).toISOString(),
     text: ruleText(rule),
   };

@@ -7,9 +7,11 @@ import { EXIT, Failure } from '../base/failure.ts';
 import { type Paths, pathsOf } from '../base/paths.ts';
 import { killFiles, killText, readKills } from '../config/killswitch.ts';
 import { loadPolicy } from '../config/load.ts';
+import { readTokens } from '../config/tokens.ts';
 import { verifyStore } from '../events/verify.ts';
 import { ruleText } from '../policy/decide.ts';
 import { lint } from '../policy/lint.ts';
+import { lintService } from '../policy/lintservice.ts';
 import { modeOf, ruleCount } from '../policy/policy.ts';
 import { type Finding, probeKernel } from '../sandbox/probe.ts';
 import {
@@ -50,6 +52,7 @@ export async function doctor(options: { json?: boolean }): Promise<number> {
     ok('versions', `clawctl ${version}, Bun ${Bun.version}, Linux ${release()}`),
     ...(await probeKernel()),
     ...policyFindings(paths),
+    ...tokenFindings(paths),
     ...storeFindings(paths),
     ...standingFindings(paths),
   ];
@@ -71,10 +74,24 @@ function policyFindings(paths: Paths): Finding[] {
       ...doubts.map(({ rule, message, fix }) =>
         warning('rule', `${rule.host} (${ruleText(rule)}): ${message}`, fix),
       ),
+      ...documents.flatMap(lintService).map(({ message, fix }) => warning('policy', message, fix)),
     ];
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     return [broken('policy', error.message, error.fix ?? null)];
+  }
+}
+
+/** Nothing where nobody has a token: most need none. */
+function tokenFindings({ tokens }: Paths): Finding[] {
+  try {
+    const { size } = readTokens(tokens);
+    return size === 0
+      ? []
+      : [ok('agents', `${size} ${size === 1 ? 'agent has a token' : 'agents have tokens'}`)];
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return [broken('agents', `${error.message}; nobody is let in by a token`, error.fix ?? null)];
   }
 }
 

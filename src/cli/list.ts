@@ -7,7 +7,9 @@ import { displayName } from '../names/display.ts';
 import { ruleText } from '../policy/decide.ts';
 import type { Rule } from '../policy/decision.ts';
 import { lint } from '../policy/lint.ts';
+import { lintService } from '../policy/lintservice.ts';
 import { modeOf, rulesOf } from '../policy/policy.ts';
+import { optionsText } from '../policy/ruleoptions.ts';
 import { ruleItem } from './answers.ts';
 import { policyOf } from './check.ts';
 import { killItem, killsFor, sayKills } from './kill.ts';
@@ -59,6 +61,7 @@ export async function list(options: Options): Promise<void> {
       mode: modeOf(policy),
       otherwise: observes ? 'observe' : 'deny',
       killed: killsFor(paths).map(killItem),
+      warnings: documents.flatMap(lintService),
       items,
     });
     return;
@@ -66,6 +69,7 @@ export async function list(options: Options): Promise<void> {
   printLines(lines, observes, now);
   for (const { rule, warnings } of lines)
     for (const warning of warnings) say(`${displayName(rule.host)} (${ruleText(rule)}): ${warning}`);
+  for (const { message, fix } of documents.flatMap(lintService)) say(`${message}. ${fix}`);
   if (observes)
     say('NOT ENFORCED: the policy only observes; what no rule allows is let through and recorded');
   sayKills(paths);
@@ -75,7 +79,7 @@ const placeOf = ({ host, source }: Rule) =>
   source.kind === 'file' ? `${source.file}:${source.line}:${source.column}` : `${source.preset} ${host}`;
 
 function itemOf({ rule, use, warnings }: Line): object {
-  const { host, ports, action, agents, note, addresses, tls, force, until } = rule;
+  const { host, ports, action, agents, note, addresses, tls, upgrade, bytesUpPerDay, force, until } = rule;
   return {
     host,
     ports,
@@ -86,6 +90,8 @@ function itemOf({ rule, use, warnings }: Line): object {
     source: (ruleItem(rule) as { source: object }).source,
     addresses,
     tls,
+    upgrade,
+    bytes_up_per_day: bytesUpPerDay,
     force,
     last_used: use.last === null ? null : iso(use.last),
     uses_24h: use.count,
@@ -94,7 +100,7 @@ function itemOf({ rule, use, warnings }: Line): object {
 }
 
 function printLines(lines: readonly Line[], observes: boolean, now: number): void {
-  const header = ['host', '', 'ports', 'agents', 'until', 'last used', 'in 24h', 'source', 'note'];
+  const header = ['host', '', 'ports', 'agents', 'until', 'last used', 'in 24h', 'source', 'note', 'options'];
   const allowed: Cell = { text: '✓ Allowed', paint: green };
   const blocked: Cell = { text: '✗ Blocked', paint: red };
   const expired: Cell = { text: '· Expired', paint: dim };
@@ -111,9 +117,10 @@ function printLines(lines: readonly Line[], observes: boolean, now: number): voi
       action === 'allow' ? number(use.count) : '',
       ruleText(rule),
       note ?? '',
+      optionsText(rule),
     ];
   });
   const rest: Cell = observes ? { text: '! NOT ENFORCED', paint: red } : blocked;
-  rows.push(['* (everything else)', rest, '', '', '', '', '', '', '']);
+  rows.push(['* (everything else)', rest, '', '', '', '', '', '', '', '']);
   printTable(header, rows);
 }

@@ -255,6 +255,25 @@ describe('removing', () => {
   });
 });
 
+describe('a rule with limits or upgrades', () => {
+  test('is never rewritten without them', () => {
+    using place = temporaryFolder();
+    const { policy } = place.paths;
+    const limited =
+      'allow:\n  - { host: a.com, limits: { bytes_up: 5 MB/day } }\n  - { host: b.com, upgrade: [websocket] }\n';
+    mkdirSync(dirname(policy));
+    writeFileSync(policy, limited);
+    const { added, warnings } = addRules(
+      policy,
+      [addition('a.com', { note: 'x' }), addition('b.com')],
+      place.paths,
+    );
+    expect(added.length).toBe(2);
+    expect(readFileSync(policy, 'utf8')).toStartWith(limited);
+    expect(warnings.map(({ message }) => message)).toEqual(['it lifts the limit of line 2']);
+  });
+});
+
 describe('a preset', () => {
   test('is added to the list, once', () => {
     using place = temporaryFolder();

@@ -197,6 +197,8 @@ function replaceable(document: PolicyDocument, host: string, addition: Addition)
       rule.agents.length === (addition.agent === null ? 0 : 1) &&
       rule.addresses.length === 0 &&
       rule.tls === 'sni' &&
+      rule.upgrade.length === 0 &&
+      rule.bytesUpPerDay === null &&
       samePorts(rule, addition),
   );
   return found ?? null;

@@ -42,6 +42,18 @@ describe('an explanation', () => {
     expect(nearMisses).toEqual([]);
   });
 
+  test('says what a rule and an agent may use up', () => {
+    const policy = policyOf(`
+allow: [{host: a.example.com, ports: [80, 443], upgrade: [websocket], limits: {bytes_up: 5 MB/day}}]
+agents: {bot: {from: [10.2.0.0/16], limits: {bytes_up: 1 GiB/day}}}
+`);
+    const { hops } = explain(policy, targetOf('a.example.com', 80), AT);
+    expect(hops[0]!.text).toBe('agent bot; known by coming from 10.2.0.0/16; at most 1 GiB/day up');
+    expect(hops[4]!.text).toBe(
+      'HTTP: the Host of every request must be a.example.com; 5 MB/day up, upgrade to websocket',
+    );
+  });
+
   test('stops at the hop that refuses', () => {
     const { verdict, reason, hops } = explained('gist.example.com');
     expect([verdict, reason]).toEqual(['deny', 'denied']);

@@ -1,14 +1,16 @@
 /** Why a target is answered as it is, hop by hop, and what would change that. For people; never on the data path. */
+import { formatSize } from '../base/size.ts';
 import { classOf } from '../names/addressclass.ts';
 import { authority, hostText } from '../names/host.ts';
-import { rangeContains } from '../names/range.ts';
+import { rangeContains, rangeText } from '../names/range.ts';
 import { answerFor, knownAddresses } from './answer.ts';
 import { type Change, changeFor } from './change.ts';
 import { type Moment, ruleText } from './decide.ts';
 import type { Decision, Rule, Target } from './decision.ts';
 import { patternOf } from './pattern.ts';
-import { type Policy, rulesOf } from './policy.ts';
+import { agentLimitsOf, fromOf, type Policy, rulesOf } from './policy.ts';
 import { REASONS, type Reason } from './reason.ts';
+import { optionsText } from './ruleoptions.ts';
 
 export interface Hop {
   number: 1 | 2 | 3 | 4 | 5;
@@ -42,16 +44,25 @@ export function explain(policy: Policy, target: Target, at: Moment): Explanation
 
 function hopsOf(policy: Policy, target: Target, answer: Decision): Hop[] {
   const { agent, host, port } = target;
-  const scope = policy.agents.get(agent);
-  const inherits = scope?.inherit === false ? '; only the rules of its own section allow' : '';
   const reached = answer.verdict === 'allow';
   return [
-    { number: 1, name: 'accept', text: `agent ${agent === '' ? 'unnamed' : agent}${inherits}` },
+    { number: 1, name: 'accept', text: acceptText(policy, agent) },
     { number: 2, name: 'target', text: `${host.kind} ${authority(host, port)}` },
     { number: 3, name: 'decide', text: decideText(answer) },
     { number: 4, name: 'dial', text: dialText(policy, target, answer) },
     { number: 5, name: 'relay', text: reached ? relayText(target, answer.rule) : 'not reached' },
   ];
+}
+
+function acceptText(policy: Policy, agent: string): string {
+  const parts = [`agent ${agent === '' ? 'unnamed' : agent}`];
+  const from = fromOf(policy).filter((origin) => origin.agent === agent);
+  if (from.length > 0)
+    parts.push(`known by coming from ${from.map(({ range }) => rangeText(range)).join(', ')}`);
+  const { bytesUpPerDay } = agentLimitsOf(policy, agent);
+  if (bytesUpPerDay < Number.POSITIVE_INFINITY) parts.push(`at most ${formatSize(bytesUpPerDay)}/day up`);
+  if (policy.agents.get(agent)?.inherit === false) parts.push('only the rules of its own section allow');
+  return parts.join('; ');
 }
 
 function decideText({ verdict, reason, rule }: Decision): string {
@@ -84,9 +95,11 @@ function relayText({ host, port }: Target, rule: Rule | null): string {
     ech: `a ClientHello must name ${name}, and may hide another name (tls: ech)`,
     any: `a ClientHello may name no server (tls: any); if it names one, ${name}`,
   }[rule?.tls ?? 'sni'];
-  if (port === 443) return `TLS: ${tls}`;
-  if (port === 80) return `HTTP: the Host of every request must be ${hostText(host)}`;
-  return `any protocol; where TLS or HTTP is spoken its name must be ${hostText(host)}`;
+  const options = rule === null ? '' : optionsText(rule);
+  const more = options === '' ? '' : `; ${options}`;
+  if (port === 443) return `TLS: ${tls}${more}`;
+  if (port === 80) return `HTTP: the Host of every request must be ${hostText(host)}${more}`;
+  return `any protocol; where TLS or HTTP is spoken its name must be ${hostText(host)}${more}`;
 }
 
 function nearMisses(policy: Policy, target: Target, now: number): NearMiss[] {

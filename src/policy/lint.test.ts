@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { lint } from './lint.ts';
+import { lintService } from './lintservice.ts';
 import { documentOf } from './policy.fixture.ts';
 
 const warningsOf = (text: string) => lint(documentOf(text)).map(({ message }) => message);
@@ -35,6 +36,61 @@ describe('a warning', () => {
     expect(warningsOf('allow: [10.0.0.5]')[0]).toContain('10.0.0.5 is a private address');
     expect(warningsOf('allow: [a.example.com]\nhosts: {a.example.com: 127.0.0.1}')[0]).toContain('loopback');
     expect(warningsOf('allow: [{host: 10.0.0.5, addresses: [10.0.0.0/8]}]')).toEqual([]);
+  });
+
+  test('is given for a limit that another rule lifts', () => {
+    const limits = 'limits: {bytes_up: 5 MB/day}';
+    expect(warningsOf(`presets: [default]\nallow: [{host: api.openai.com, ${limits}}]`)).toEqual([
+      'its limit does nothing: preset default allows the same without one',
+    ]);
+    for (const other of ['up.example.com', '"*.example.com"', '{host: up.example.com, ports: [443, 8443]}'])
+      expect(warningsOf(`allow:\n  - {host: up.example.com, ${limits}}\n  - ${other}`)).toEqual([
+        'it lifts the limit of line 2',
+      ]);
+    expect(warningsOf(`allow: [a.com]\nagents:\n  bot: {allow: [{host: a.com, ${limits}}]}`)).toEqual([
+      'it lifts the limit of line 3',
+    ]);
+  });
+
+  test('is not given for a limit that only some are spared, or that holds elsewhere', () => {
+    const limited = '{host: up.example.com, limits: {bytes_up: 5 MB/day}}';
+    for (const other of [
+      'other.example.com',
+      '"*.up.example.com"',
+      '{host: up.example.com, ports: [22]}',
+      '{host: up.example.com, agents: [big]}',
+      '{host: up.example.com, limits: {bytes_up: 9 MB/day}}',
+    ])
+      expect(warningsOf(`allow:\n  - ${limited}\n  - ${other}`)).toEqual([]);
+    expect(
+      warningsOf(`allow: [up.example.com]\nagents: {bot: {inherit: false, allow: [${limited}]}}`),
+    ).toEqual([]);
+    expect(warningsOf(`allow: [${limited}]\ndeny: [up.example.com]`)).toEqual([]);
+  });
+
+  test('is given for an upgrade where nothing is seen of HTTP', () => {
+    expect(warningsOf('allow: [{host: a.com, ports: [443], upgrade: [websocket]}]')[0]).toContain(
+      'no effect',
+    );
+    expect(warningsOf('allow: [{host: a.com, upgrade: [websocket]}]')).toEqual([]);
+  });
+
+  test('is given for listeners that others reach, and for wide sources', () => {
+    const messages = (text: string) => lintService(documentOf(text)).map(({ message }) => message);
+    expect(messages('listen: [127.0.0.1:1, "[::1]:2", unix:/run/a, {dns: 10.0.0.1:53, agent: vm}]')).toEqual(
+      [],
+    );
+    expect(messages('listen: [0.0.0.0:8880]')).toEqual([
+      'tokens cross the network in the clear to 0.0.0.0:8880',
+    ]);
+    expect(messages('listen: [{address: 10.0.0.1:1, tls: {certificate: /c, key: /k}}]')).toEqual([]);
+    expect(
+      messages('listen: [{transparent: 10.0.0.1:1, agent: vm}, {address: 10.0.0.1:2, agent: ci}]'),
+    ).toEqual(['whoever reaches 10.0.0.1:1 is taken for vm', 'whoever reaches 10.0.0.1:2 is taken for ci']);
+    expect(messages('agents: {bot: {from: [0.0.0.0/0, 10.0.0.0/8, "2000::/3"]}}')).toEqual([
+      'whoever comes from 0.0.0.0/0 is taken for bot',
+      'whoever comes from 2000::/3 is taken for bot',
+    ]);
   });
 
   test('is given for a rule that repeats another', () => {

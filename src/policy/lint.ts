@@ -5,6 +5,7 @@ import { parseRange, rangeContains } from '../names/range.ts';
 import { admits } from './decide.ts';
 import type { Rule } from './decision.ts';
 import type { PolicyDocument } from './document.ts';
+import { liftedLimits } from './liftedlimits.ts';
 import { type Pattern, patternOf } from './pattern.ts';
 import { RECEIVING_DOMAINS, SHARED_DOMAINS, WRITABLE_HOSTS } from './sharedhosts.ts';
 
@@ -24,9 +25,15 @@ export function lint(document: PolicyDocument): Warning[] {
   const seen = new Map<string, Rule>();
   for (const rule of [...document.rules, ...[...document.agents.values()].flatMap((agent) => agent.rules)]) {
     if (rule.action !== 'allow') continue;
-    const found = [...breadth(rule), ...addressing(rule, document), ...repetition(rule, seen)];
+    const found = [
+      ...breadth(rule),
+      ...addressing(rule, document),
+      ...upgrading(rule),
+      ...repetition(rule, seen),
+    ];
     for (const [message, fix] of found) warnings.push({ rule, message, fix });
   }
+  for (const [rule, message, fix] of liftedLimits(document)) warnings.push({ rule, message, fix });
   return warnings;
 }
 
@@ -92,9 +99,14 @@ function* addressing(rule: Rule, document: PolicyDocument): Iterable<Finding> {
   }
 }
 
+function* upgrading({ upgrade, ports }: Rule): Iterable<Finding> {
+  if (upgrade.length > 0 && ports.every((port) => port === 443))
+    yield ['its upgrade has no effect: on port 443 nothing is seen of HTTP', 'Take upgrade out.'];
+}
+
 function* repetition(rule: Rule, seen: Map<string, Rule>): Iterable<Finding> {
-  const { host, ports, agents, addresses, tls, until } = rule;
-  const key = JSON.stringify([host, ports, agents, addresses, tls, until]);
+  const { host, ports, agents, addresses, tls, upgrade, bytesUpPerDay, until } = rule;
+  const key = JSON.stringify([host, ports, agents, addresses, tls, upgrade, bytesUpPerDay, until]);
   const first = seen.get(key);
   if (first === undefined) seen.set(key, rule);
   else if (first.source.kind === 'file')
