@@ -7,6 +7,7 @@ import type { Policy } from '../policy/policy.ts';
 import type { RequestHead } from '../wire/http/head.ts';
 import { originForm } from '../wire/http/passing.ts';
 import { rulesOf } from './admission.ts';
+import { hostProblem } from './arrival.ts';
 import type { ForwardContext } from './forwardcontext.ts';
 import type { Problem } from './gates.ts';
 import type { Identified } from './identity.ts';
@@ -62,7 +63,7 @@ export function judgeRequest(context: ForwardContext, near: Socket, head: Reques
     return { kind: 'refused', session, target, decision: null, problem };
   }
   if (head.form !== 'absolute') return refused('not-proxy', 'the target is not an http URL');
-  if (target === null) return refused('malformed-host');
+  if (target === null) return refused(hostProblem(head.host?.name ?? '').reason);
   const path = originForm(head.method, head.target);
   if (path === null) return refused('http-malformed', 'the path begins with two slashes');
   if (target.host.kind === 'name' && target.host.name === INTERNAL_NAME && target.port === HTTP_PORT)

@@ -17,9 +17,13 @@ export const HEAD_LIMITS: HeadLimits = { bytes: 32_768, fields: 128 };
 
 const TOO_LONG = 'the head is longer than';
 const TOO_MANY = 'there are more than';
+/** Octets of one field line. Few servers read longer ones, and what they do then differs. */
+const LINE_MAX = 16_384;
+const LINE_TOO_LONG = `a header line is longer than ${LINE_MAX} octets`;
 
 /** Whether what is wrong with a head is its size alone, by the detail of `malformed`. */
-export const isTooLarge = (detail: string) => detail.startsWith(TOO_LONG) || detail.startsWith(TOO_MANY);
+export const isTooLarge = (detail: string) =>
+  detail.startsWith(TOO_LONG) || detail.startsWith(TOO_MANY) || detail === LINE_TOO_LONG;
 
 const HTAB = 9;
 const LF = 10;
@@ -67,6 +71,7 @@ export function readFields(bytes: Uint8Array, start: number, end: number, limit:
     const name = text.slice(line, at);
     let from = at + 1;
     const to = bytes.indexOf(LF, from) - 1;
+    if (to - line > LINE_MAX) return LINE_TOO_LONG;
     while (isBlank(bytes[from]!)) from++;
     let until = to;
     while (until > from && isBlank(bytes[until - 1]!)) until--;
