@@ -15,6 +15,7 @@ import { createGateway, type Gateway, type GatewayOptions } from '../gateway/gat
 import type { Refusal } from '../gateway/refusal.ts';
 import { type Address, parseAddress } from '../names/address.ts';
 import { hostsOf, type Policy, ruleCount, upstreamOf } from '../policy/policy.ts';
+import { widenedBy } from '../policy/widening.ts';
 import { createResolver } from '../resolve/resolver.ts';
 
 /** How often live connections are judged anew, so that an expiry reaches them within a second. */
@@ -50,8 +51,8 @@ export interface Core {
   kills: () => readonly Kill[];
   /** Records it, as soon as there is a recorder. */
   record(topic: NoticeEvent['topic'], text: string): void;
-  /** Called after a policy has taken the place of another. */
-  onReplaced: () => void;
+  /** Called after a policy has taken the place of another, with what it lets go without saying so. */
+  onReplaced: (widened: readonly string[]) => void;
   /** Called after the kill switch has changed. */
   onKills: (kills: readonly Kill[]) => void;
   /** Looks at the policy's files now and takes them, changed or not. */
@@ -82,11 +83,12 @@ export async function openCore(
   const watch = watchPolicy(
     source,
     (next) => {
+      const widened = widenedBy(loaded.policy, next.policy);
       loaded = next;
       resolver = resolverOf(next);
       core?.gateway.rejudge();
-      record('policy-loaded', describe(next));
-      core?.onReplaced();
+      record('policy-loaded', [describe(next), ...widened].join('; '));
+      core?.onReplaced(widened);
     },
     (failure) => {
       record('policy-rejected', failure.message);
