@@ -116,6 +116,19 @@ os.mkfifo("fifo"); os.symlink("/", "link"); print("built")`);
       expect(shown.out).toBe('secret of .netrc\n');
     });
 
+    test('of our own, the tokens of agents, is neither seen nor changed, whatever is shown', async () => {
+      const path = person.put(join(person.config, 'clawctl/agents.json'), '{"version":1,"agents":{}}\n');
+      const look = `cat ${path}; cp /dev/null ${path}; rm -f ${path}; mv ${join(person.config, 'clawctl')} ~/away`;
+      for (const flags of [
+        [],
+        ['--read', path],
+        ['--read', join(person.config, 'clawctl')],
+        ['--read', person.config],
+      ])
+        expect((await person.fenced(look, { flags })).out).toBe('');
+      expect((await person.unfenced(`cat ${path}`)).out).toBe('{"version":1,"agents":{}}\n');
+    });
+
     test('is not seen where XDG_CONFIG_HOME has put it', async () => {
       const path = person.put(join(person.config, 'gh/hosts.yml'), 'secret\n');
       expect((await person.unfenced(`cat ${path}`)).out).toBe('secret\n');
