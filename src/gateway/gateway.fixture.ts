@@ -169,6 +169,7 @@ export function gateway(setting: Setting) {
   });
   cleanups.push(() => made.close());
 
+  const opened = (end: End) => cleanups.push(() => end.socket.reset());
   /** A client that asked for this host and port. */
   async function client(host: string, toPort: number): Promise<End> {
     let where = parseAddress(host);
@@ -182,14 +183,14 @@ export function gateway(setting: Setting) {
     const end = new End();
     end.socket = dialled.socket;
     end.socket.handler = end;
-    cleanups.push(() => end.socket.reset());
+    opened(end);
     return end;
   }
   /** Resolves once that line was recorded. */
   async function recorded(line: string): Promise<void> {
     while (!recorder.lines.includes(line)) await Bun.sleep(1);
   }
-  return { gateway: made, recorder, recorded, refusals, asked, state, retained, client, bugs };
+  return { gateway: made, recorder, recorded, refusals, asked, state, retained, client, opened, bugs };
 }
 
 export const get = (host: string, path = '/', more = '') =>
