@@ -1,0 +1,25 @@
+/** The domain that somebody registered, for names as they are recorded: remembered, since the same hosts come again. */
+import { isFolded } from '../../events/distinct.ts';
+import { parseHost } from '../../names/host.ts';
+import { registrableDomain } from '../../names/suffix.ts';
+import { BoundedMap } from './bounded.ts';
+
+const MOST_KNOWN = 20_000;
+
+/** `example.co.uk` for a name; an address itself; `example.com` for `(example.com)`; null for `(other)`. */
+export function createDomains(): (host: string) => string | null {
+  const known = new BoundedMap<string>(MOST_KNOWN);
+  return (host) => {
+    if (host === '(other)') return null;
+    const before = known.get(host);
+    if (before !== undefined) return before;
+    const domain = domainOf(host);
+    known.set(host, domain);
+    return domain;
+  };
+}
+
+function domainOf(host: string): string {
+  if (isFolded(host)) return host.slice(1, -1);
+  return parseHost(host)?.kind === 'address' ? host : (registrableDomain(host) ?? host);
+}
