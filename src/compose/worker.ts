@@ -246,5 +246,6 @@ function receive(count: number): number[] {
 }
 
 function received(served: readonly Served[]) {
-  return served.map(({ id, entry, count }) => ({ id, entry, fds: receive(count) }));
+  const fds = receive(served.reduce((sum, { count }) => sum + count, 0));
+  return served.map(({ id, entry, count }) => ({ id, entry, fds: fds.splice(0, count) }));
 }
