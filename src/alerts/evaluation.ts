@@ -9,7 +9,7 @@ import type { CompiledRule, Surroundings } from './condition.ts';
 import type { Detector, Finding } from './detectors/detector.ts';
 import { Fact, type Measure } from './fact.ts';
 import type { History } from './history.ts';
-import type { Incident } from './incident.ts';
+import type { Acknowledgement, Incident } from './incident.ts';
 import { type Change, Life } from './life.ts';
 import type { Mutes } from './mutes.ts';
 import type { NewDomains } from './newdomains.ts';
@@ -129,10 +129,10 @@ export class Evaluation {
     this.#second = Math.floor(this.#at / 1_000);
   }
 
-  /** What has changed since this was last asked, in order; numbers of open incidents are brought up to date. */
-  changes(): Change[] {
+  /** What has changed since this was last asked, in order. `isExact`: with the numbers of what is open. */
+  changes(isExact: boolean): Change[] {
     this.#look();
-    for (const life of this.#lives) if (life.held.size > 0) life.countAll(this.#at);
+    if (isExact) for (const life of this.#lives) if (life.held.size > 0) life.countAll(this.#at);
     this.#mutes.forget(this.#at);
     const changes = this.#changes;
     this.#changes = [];
@@ -150,6 +150,24 @@ export class Evaluation {
       else life.restore(incident);
     }
     return gone;
+  }
+
+  /** Ends an incident whose alert is gone. */
+  remove(incident: Incident): void {
+    const { state, told } = incident;
+    Object.assign(incident, { state: 'resolved', resolvedAt: this.#at, resolvedBy: 'rule-removed' });
+    const kind = state === 'firing' ? 'resolved' : 'ended';
+    const tell = state === 'firing' && told ? 'resolved' : null;
+    this.#changes.push({ kind, incident, tell, about: null });
+  }
+
+  /** Somebody has taken on some of what is open. */
+  acknowledge(acknowledged: ReadonlyMap<string, Acknowledgement>): void {
+    for (const life of this.#lives) {
+      for (const incident of life.open()) {
+        incident.acknowledged = acknowledged.get(incident.id) ?? incident.acknowledged;
+      }
+    }
   }
 
   /** Whether any alert counts by the minute, and so has to be told of more than the last hour. */

@@ -1,6 +1,5 @@
 /** What the store of events knows of the past, for the engine: its totals, each as a fact with all that it counts. */
 import type { Database } from 'bun:sqlite';
-import { SPANS } from '../events/totals.ts';
 import type { Reason } from '../policy/reason.ts';
 import type { Fact, Measure } from './fact.ts';
 
@@ -14,10 +13,10 @@ export interface Past {
 }
 
 export interface History {
-  /** Totals of this span whose start is within [from, to). */
-  totals(span: keyof typeof SPANS, from: number, to: number, visit: (past: Past) => void): void;
+  /** Totals of this span (see events/totals.ts) whose start is within [from, to). */
+  totals(span: number, from: number, to: number, visit: (past: Past) => void): void;
   /** The start of the first total of this span, or null where there is none. */
-  firstTotal(span: keyof typeof SPANS): number | null;
+  firstTotal(span: number): number | null;
 }
 
 type TotalRow = [number, string, string, string, number, number, number, number, number, number, number];
@@ -30,12 +29,12 @@ export function createHistory(ask: <T>(empty: T, question: (db: Database) => T) 
         const query = db.query(`
           SELECT start, agent, name, reason, requests, allowed, blocked, failed, questions, bytes_up, bytes_down
           FROM total JOIN host ON host.id = total.host WHERE span = ? AND start >= ? AND start < ?`);
-        for (const row of query.values(SPANS[span], from, to) as TotalRow[]) visit(pastOf(row));
+        for (const row of query.values(span, from, to) as TotalRow[]) visit(pastOf(row));
       }),
     firstTotal: (span) =>
       ask(null, (db) => {
         const query = db.query('SELECT min(start) AS start FROM total WHERE span = ?');
-        return (query.get(SPANS[span]) as { start: number | null }).start;
+        return (query.get(span) as { start: number | null }).start;
       }),
   };
 }

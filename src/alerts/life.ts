@@ -31,6 +31,8 @@ export interface Change {
   incident: Incident;
   /** The message that is due, if one is. */
   tell: Transition | null;
+  /** What it counts, to look up where; `parts` null: every group. Null where its alert is gone. */
+  about: { leaf: Leaf; parts: readonly string[] | null } | null;
 }
 
 /** One group of one alert that has an incident, or whose silence may become one. */
@@ -54,7 +56,7 @@ export class Life {
   readonly #rule: CompiledRule;
   readonly #around: Surroundings;
   readonly #mutes: Mutes;
-  readonly #emit: (change: Change) => void;
+  readonly #tellOf: (change: Change) => void;
   /** Groups that are to fire now. */
   #ready: Held[] = [];
   /** When the last ones fired. */
@@ -65,7 +67,7 @@ export class Life {
     this.#rule = rule;
     this.#around = around;
     this.#mutes = mutes;
-    this.#emit = emit;
+    this.#tellOf = emit;
     // What counts everything together can fall silent before anything was counted.
     if (rule.decays && rule.by.length === 0) this.#hold([]);
   }
@@ -77,6 +79,11 @@ export class Life {
   /** The incident of many groups, while there is one. */
   get flood(): Incident | null {
     return this.#flood?.incident ?? null;
+  }
+
+  *open(): Iterable<Incident> {
+    for (const { incident } of this.held.values()) if (incident !== null) yield incident;
+    if (this.#flood !== null) yield this.#flood.incident;
   }
 
   /** Goes on with an incident that was open before. */
@@ -112,7 +119,7 @@ export class Life {
       if (!isDue) this.#begin(held, at);
       else this.#ready.push(held);
     } else if (held.incident?.state === 'pending' && isDue) this.#ready.push(held);
-    this.#tellLate(held.incident, at);
+    this.#tellLate(held.incident, held, at);
     this.#schedule(held, at);
   }
 
@@ -126,7 +133,7 @@ export class Life {
   /** Looks at the groups whose time has come. */
   lookAtDue(at: number): void {
     for (const held of this.held.values()) if (held.due <= at) this.look(held.parts, at);
-    this.#tellLate(this.flood, at);
+    this.#tellLate(this.flood, null, at);
   }
 
   /** When to look at the next one. */
@@ -152,8 +159,8 @@ export class Life {
     this.#flood = null;
   }
 
-  /** Brings the numbers of an open incident up to date. */
-  count(held: Held, at: number): boolean {
+  /** Brings the numbers of an open incident up to date; answers whether they are others. */
+  #count(held: Held, at: number): boolean {
     const { incident } = held;
     if (incident === null) return false;
     const { value, limit } = measure(held.primary, held.parts, at, this.#around);
@@ -173,27 +180,14 @@ export class Life {
   /** Numbers of every open incident that has others now. */
   countAll(at: number): void {
     for (const held of this.held.values()) {
-      if (this.count(held, at)) this.#emit({ kind: 'counted', incident: held.incident!, tell: null });
+      if (this.#count(held, at)) this.#emit('counted', held.incident!, held);
     }
     const flood = this.#flood;
     if (flood === null) return;
     const count = flood.counted + [...flood.members].reduce((sum, held) => sum + this.#since(held), 0);
     if (count === flood.incident.count) return;
     flood.incident.count = count;
-    this.#emit({ kind: 'counted', incident: flood.incident, tell: null });
-  }
-
-  /** Ends what is open because the alert is gone. */
-  remove(at: number): void {
-    for (const held of this.held.values()) {
-      if (held.incident === null) continue;
-      held.incident.resolvedBy = 'rule-removed';
-      if (held.incident.state === 'firing') this.#resolve(held.incident, at);
-      else this.#end(held.incident, at);
-    }
-    if (this.#flood === null) return;
-    this.#flood.incident.resolvedBy = 'rule-removed';
-    this.#resolve(this.#flood.incident, at);
+    this.#emit('counted', flood.incident, null);
   }
 
   #lower(held: Held, truth: boolean | null, at: number): void {
@@ -203,7 +197,7 @@ export class Life {
     const isOver = () => truthOf(this.#rule.tree, held.parts, at, this.#around, true) === false;
     if (incident?.state === 'pending') {
       if (truth === false) {
-        this.#end(incident, at);
+        this.#end(incident, at, held);
         held.incident = null;
       } else held.since = null;
     } else if ((incident !== null || held.inFlood) && isOver()) {
@@ -211,7 +205,7 @@ export class Life {
       else this.#leaveFlood(held);
       held.incident = null;
     }
-    this.#tellLate(held.incident, at);
+    this.#tellLate(held.incident, held, at);
     const isOpen = held.incident !== null || held.inFlood;
     if (!isOpen) this.#unpin(held);
     const isSilent = this.#rule.leaves.every((leaf) => {
@@ -225,8 +219,8 @@ export class Life {
   #begin(held: Held, at: number): void {
     held.incident = this.#newIncident(held.parts, at);
     this.#open(held, at);
-    this.count(held, at);
-    this.#emit({ kind: 'pending', incident: held.incident, tell: null });
+    this.#count(held, at);
+    this.#emit('pending', held.incident, held);
   }
 
   #fire(held: Held, at: number): void {
@@ -235,8 +229,8 @@ export class Life {
       this.#open(held, at);
     }
     this.#fired.push(at);
-    this.count(held, at);
-    this.#report(held.incident, at);
+    this.#count(held, at);
+    this.#report(held.incident, at, held);
     this.#schedule(held, at);
   }
 
@@ -249,7 +243,7 @@ export class Life {
     };
     const { incident, members } = this.#flood;
     for (const held of ready) {
-      if (held.incident !== null) this.#end(held.incident, at);
+      if (held.incident !== null) this.#end(held.incident, at, held);
       held.incident = null;
       held.inFlood = true;
       this.#open(held, at);
@@ -259,8 +253,8 @@ export class Life {
     }
     if (isNew) {
       incident.count = ready.reduce((sum, held) => sum + this.#since(held), 0);
-      this.#report(incident, at);
-    } else this.#emit({ kind: 'counted', incident, tell: null });
+      this.#report(incident, at, null);
+    } else this.#emit('counted', incident, null);
   }
 
   #leaveFlood(held: Held): void {
@@ -268,10 +262,15 @@ export class Life {
     if (this.#flood?.members.delete(held)) this.#flood.counted += this.#since(held);
   }
 
-  #report(incident: Incident, at: number): void {
+  #emit(kind: Change['kind'], incident: Incident, held: Held | null, tell: Transition | null = null): void {
+    const leaf = held?.primary ?? this.#rule.leaves[0]!;
+    this.#tellOf({ kind, incident, tell, about: { leaf, parts: held?.parts ?? null } });
+  }
+
+  #report(incident: Incident, at: number, held: Held | null): void {
     incident.state = 'firing';
     incident.firedAt = at;
-    this.#emit({ kind: 'firing', incident, tell: this.#mayTell(incident, at) ? 'firing' : null });
+    this.#emit('firing', incident, held, this.#mayTell(incident, at) ? 'firing' : null);
   }
 
   #mayTell(incident: Incident, at: number): boolean {
@@ -283,10 +282,10 @@ export class Life {
   }
 
   /** What still fires when its cool-down or silence is over is told then, unless somebody knows of it. */
-  #tellLate(incident: Incident | null, at: number): void {
+  #tellLate(incident: Incident | null, held: Held | null, at: number): void {
     if (incident === null || incident.state !== 'firing' || incident.told || incident.firedAt === at) return;
     if (incident.acknowledged === null && this.#mayTell(incident, at))
-      this.#emit({ kind: 'counted', incident, tell: 'firing' });
+      this.#emit('counted', incident, held, 'firing');
   }
 
   #mutedUntil({ rule, fingerprint, agents, group }: Incident, at: number): number | null {
@@ -295,16 +294,16 @@ export class Life {
   }
 
   #resolve(incident: Incident, at: number, held: Held | null = null): void {
-    if (held !== null) this.count(held, at);
+    if (held !== null) this.#count(held, at);
     incident.state = 'resolved';
     incident.resolvedAt = at;
-    this.#emit({ kind: 'resolved', incident, tell: incident.told ? 'resolved' : null });
+    this.#emit('resolved', incident, held, incident.told ? 'resolved' : null);
   }
 
-  #end(incident: Incident, at: number): void {
+  #end(incident: Incident, at: number, held: Held): void {
     incident.state = 'resolved';
     incident.resolvedAt = at;
-    this.#emit({ kind: 'ended', incident, tell: null });
+    this.#emit('ended', incident, held);
   }
 
   #schedule(held: Held, at: number): void {

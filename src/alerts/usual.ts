@@ -27,7 +27,7 @@ export function createUsual(history: History): (leaf: Leaf, key: string, at: num
     const sums = new Map<string, number[]>();
     for (let week = 1; week <= WEEKS; week++) {
       const to = end - week * WEEK;
-      history.totals('hour', to - hours * HOUR, to, (past) => {
+      history.totals(HOUR, to - hours * HOUR, to, (past) => {
         factOf(fact, past);
         const count = measureOf(past, series.measure);
         if (count === 0 || !matches(fact)) return;

@@ -1,0 +1,231 @@
+/**
+ * Evaluates committed rows as long as it holds the lease: reads those behind its cursor, and commits the cursor, what
+ * follows from them and the messages about it in one transaction. So after a crash the next engine finds nothing done
+ * by half: what was not committed is evaluated again and comes out the same.
+ */
+import type { Database } from 'bun:sqlite';
+import type { Clock } from '../base/clock.ts';
+import { createReading, type Reading } from '../events/reading.ts';
+import { identityOf } from '../events/store.ts';
+import { createWriter, type Writer } from '../events/writer.ts';
+import type { AlertRule } from '../policy/alerts/alertrule.ts';
+import type { Condition, DetectorName } from '../policy/alerts/condition.ts';
+import type { Policy } from '../policy/policy.ts';
+import { writeNotices } from './audit.ts';
+import { describe } from './describe.ts';
+import type { Detector, DetectorContext } from './detectors/detector.ts';
+import { Evaluation } from './evaluation.ts';
+import { createHistory } from './history.ts';
+import { BEAT, Lease, LeaseLost } from './lease.ts';
+import { KeptMemory } from './memory.ts';
+import { Mutes } from './mutes.ts';
+import { NewDomains } from './newdomains.ts';
+import type { Outbox } from './outbox.ts';
+import { LONGEST_PAUSE, Presence } from './presence.ts';
+import { recall } from './recall.ts';
+import { type Agents, lastSequence, type RowView, visitRows } from './rows.ts';
+import { Saved } from './saved.ts';
+
+/** Rows read at once. */
+const BATCH = 5_000;
+/** Milliseconds between writes of numbers that alone have changed. */
+const REFRESH = 5_000;
+/** How far back rows are looked at where nobody ever did. */
+const FIRST_LOOK = 3_600_000;
+
+export interface EngineOptions {
+  /** Path of the store of events. */
+  store: string;
+  /** The alerts' database, and its path. */
+  db: Database;
+  path: string;
+  outbox: Outbox;
+  clock: Clock;
+  /** Of the moment; asked again after `rulesChanged`. */
+  rules: () => readonly AlertRule[];
+  policy: () => Policy;
+  createDetectors: (
+    names: ReadonlySet<DetectorName>,
+    context: DetectorContext,
+  ) => ReadonlyMap<DetectorName, Detector>;
+}
+
+export interface Engine {
+  /**
+   * Evaluates what is there, if this engine is the one that does. Answers whether it is, and whether there may be
+   * more to do at once. Throws where a database cannot be used; then try again later.
+   */
+  step(): { isHolder: boolean; isBehind: boolean };
+  rulesChanged(): void;
+  close(): void;
+}
+
+interface Running {
+  evaluation: Evaluation;
+  presence: Presence;
+  mutes: Mutes;
+  memory: KeptMemory;
+  cursor: number;
+  /** The cursor as it was written. */
+  saved: number;
+  identity: string | null;
+  /** Wall time of the last look, and monotonic time of the last write and of the last refreshed numbers. */
+  looked: number;
+  written: number;
+  refreshed: number;
+  version: number;
+}
+
+export function createEngine(options: EngineOptions): Engine {
+  const { store, db, outbox, clock } = options;
+  const lease = new Lease(db, options.path);
+  const reading: Reading = createReading(store);
+  const saved = new Saved(db);
+  const agents: Agents = new Map();
+  const history = createHistory((empty, question) => reading.ask(empty, question));
+  let running: Running | null = null;
+  let writer: Writer | null = null;
+  let hasWritten = false;
+
+  const versionOf = () => (db.query('PRAGMA data_version').get() as { data_version: number }).data_version;
+
+  /** Stands where the last engine stood. */
+  const begin = (): Running => {
+    const now = clock.now();
+    const identity = identityOf(store);
+    const state = saved.state();
+    const last = reading.ask(0, lastSequence);
+    const isSame = state !== null && state.store === (identity ?? '') && state.cursor <= last;
+    const presence = new Presence(saved.missed());
+    const at = isSame ? Math.min(state.at, now) : now - FIRST_LOOK;
+    if (state === null) presence.miss(0, now);
+    else if (now - state.at > LONGEST_PAUSE) presence.miss(state.at, now);
+    const cursor = isSame ? state.cursor : firstCursor(at);
+    const mutes = new Mutes(saved.cooldowns(), saved.silences(now));
+    const memory = new KeptMemory(db, () => clock.now());
+    const newDomains = new NewDomains();
+    const rules = options.rules();
+    const context = { policy: options.policy, memory };
+    const detectors = options.createDetectors(detectorsOf(rules), context);
+    const evaluation = new Evaluation({ rules, history, presence, mutes, newDomains, detectors, at });
+    agents.clear();
+    reading.ask(undefined, (events) =>
+      recall({ db: events, agents, history, evaluation, newDomains, cursor }),
+    );
+    const monotonic = clock.monotonic();
+    const begun: Running = {
+      ...{ evaluation, presence, mutes, memory, cursor, saved: cursor, identity },
+      ...{ looked: now, written: monotonic - BEAT, refreshed: monotonic, version: versionOf() },
+    };
+    for (const incident of evaluation.restore(saved.open())) evaluation.remove(incident);
+    return begun;
+  };
+  /** The last sequence number whose rows are older than `time`. */
+  const firstCursor = (time: number): number =>
+    reading.ask(0, (events) => {
+      const before = events.query(
+        'SELECT sequence, time FROM event WHERE sequence >= ? ORDER BY sequence LIMIT 1',
+      );
+      let low = 0;
+      let high = lastSequence(events);
+      while (low < high) {
+        const middle = Math.floor((low + high) / 2);
+        const row = before.get(middle + 1) as { sequence: number; time: number } | null;
+        if (row !== null && row.time < time) low = Math.min(row.sequence, high);
+        else high = middle;
+      }
+      return low;
+    });
+  const read = (run: Running, now: number): boolean => {
+    const { evaluation } = run;
+    const visit = (row: RowView) => {
+      const time = Math.min(row.time, now);
+      if (row.kind === 'notice') evaluation.session(row.outcome ?? '', row.agent, row.session, time);
+      else evaluation.count(time, row.agent, row.host, row);
+      if (evaluation.wantsEvents) evaluation.detect(row.event());
+      run.cursor = row.sequence;
+    };
+    const count = reading.ask(0, (events) => {
+      const last = lastSequence(events);
+      return last <= run.cursor ? 0 : visitRows(events, agents, run.cursor, last, BATCH, visit);
+    });
+    return count === BATCH;
+  };
+
+  const write = (run: Running, now: number, isBehind: boolean) => {
+    const monotonic = clock.monotonic();
+    const { evaluation, memory, mutes, presence, cursor } = run;
+    const isRefresh = monotonic - run.refreshed >= REFRESH;
+    const changes = evaluation.changes(isRefresh);
+    if (isRefresh) run.refreshed = monotonic;
+    const isDue = monotonic - run.written >= BEAT;
+    if (changes.length === 0 && !isDue && cursor === run.saved && !memory.isChanged) return;
+    for (const change of changes) describe(change, history, evaluation.at, now);
+    db.transaction(() => {
+      lease.beat();
+      for (const change of changes) saved.change(change, outbox, evaluation.at);
+      saved.save({ cursor, store: run.identity ?? '', at: evaluation.at }, mutes, presence);
+      memory.save();
+    }).immediate();
+    memory.saved();
+    run.saved = cursor;
+    run.written = monotonic;
+    if (isBehind && changes.length === 0) return;
+    writer ??= createWriter(store);
+    hasWritten = writeNotices(db, store, writer, !hasWritten) || hasWritten;
+  };
+
+  const step = (): { isHolder: boolean; isBehind: boolean } => {
+    if (!lease.seek(clock.monotonic())) return { isHolder: false, isBehind: false };
+    const now = clock.now();
+    const wasReplaced = running !== null && identityOf(store) !== running.identity;
+    // A clock that was set back makes all that is remembered lie in the future.
+    if (wasReplaced || (running !== null && now < running.looked - LONGEST_PAUSE)) running = null;
+    running ??= begin();
+    const run = running;
+    if (now - run.looked > LONGEST_PAUSE) run.presence.miss(run.looked, now);
+    run.looked = now;
+    const version = versionOf();
+    if (version !== run.version) {
+      run.version = version;
+      run.mutes.silences = saved.silences(now);
+      run.evaluation.acknowledge(saved.acknowledged());
+    }
+    const isBehind = read(run, now);
+    if (!isBehind) run.evaluation.advance(now);
+    write(run, now, isBehind);
+    return { isHolder: true, isBehind };
+  };
+
+  return {
+    step() {
+      try {
+        return step();
+      } catch (error) {
+        // What is in memory may be ahead of what is written: stand again where the database stands.
+        running = null;
+        saved.lost();
+        if (error instanceof LeaseLost) return { isHolder: false, isBehind: false };
+        throw error;
+      }
+    },
+    rulesChanged() {
+      running = null;
+    },
+    close() {
+      lease.release();
+      reading.close();
+    },
+  };
+}
+
+function detectorsOf(rules: readonly AlertRule[]): Set<DetectorName> {
+  const names = new Set<DetectorName>();
+  const look = (condition: Condition): void => {
+    if (condition.kind === 'detector') names.add(condition.name);
+    else if (condition.kind === 'not') look(condition.of);
+    else if (condition.kind === 'and' || condition.kind === 'or') for (const part of condition.of) look(part);
+  };
+  for (const { condition } of rules) look(condition);
+  return names;
+}
