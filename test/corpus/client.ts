@@ -9,8 +9,15 @@ export class Client {
   readonly #socket: Socket;
   #wake: () => void = () => {};
 
-  constructor(port: number, host = '127.0.0.1') {
-    this.#socket = connect({ port, host, noDelay: true, allowHalfOpen: true });
+  /** `from`: the address that the other side sees. */
+  constructor(port: number, from = '127.0.0.1') {
+    this.#socket = connect({
+      port,
+      host: '127.0.0.1',
+      localAddress: from,
+      noDelay: true,
+      allowHalfOpen: true,
+    });
     this.#socket.on('data', (bytes) => {
       this.heard += bytes.toString('latin1');
       this.#wake();

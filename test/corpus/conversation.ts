@@ -5,7 +5,7 @@ import { Client } from './client.ts';
 import { helloTo } from './clienthello.ts';
 import { HEARD } from './origin.ts';
 import { CONTROL } from './policytext.ts';
-import { placed } from './stand.ts';
+import { CONTROL_ADDRESS, placed } from './stand.ts';
 import type { Destination, Subject } from './subject.ts';
 
 /** `closed`: without a word, which refuses either way. `open`: no answer at all. */
@@ -80,10 +80,12 @@ function verdictOfSocks(heard: string): Outcome['verdict'] | null {
 }
 
 const SOCKS_REPLY = 10;
+/** Where nobody is known. */
+const STRANGER = '127.0.0.9';
 
 async function proxied(each: Case, subject: Subject, send: Sending): Promise<Outcome> {
-  const port = (each.policy.proxy_auth ? subject.closedProxyPort : subject.proxyPort)!;
-  const client = new Client(port);
+  const stranger = each.policy.proxy_auth === true;
+  const client = stranger ? new Client(subject.closedProxyPort, STRANGER) : new Client(subject.proxyPort);
   try {
     const segments: Segment[] = each.input.segments ?? [{ raw: rawOf(each, subject) }];
     const isSocks = each.channel === 'socks5';
@@ -219,25 +221,57 @@ async function byStream(port: number, octets: Buffer): Promise<Buffer> {
   return Buffer.from(client.heard.slice(2), 'latin1');
 }
 
-/** A request of somebody who may; rejects where it is not answered. Milliseconds. */
-export async function control(each: Case, subject: Subject): Promise<number> {
+/** A request of somebody who may, by the same channel; rejects where it is not answered. Milliseconds. */
+export async function control({ channel }: Case, subject: Subject): Promise<number> {
   const started = performance.now();
+  const { proxyPort, patience } = subject;
+  const behind = (port: number) =>
+    new Client(subject.transparentPort({ address: CONTROL_ADDRESS, port, name: CONTROL }));
   const request = (target: string) => `GET ${target} HTTP/1.1\r\nHost: ${CONTROL}\r\n\r\n`;
-  const heard = async (port: number, octets: string | Buffer) => {
-    const client = new Client(port);
-    client.say(octets);
-    const came = await client.until((text) => text.includes(HEARD), subject.patience);
+  /** What is said, and what has to be heard of it before the next is said. */
+  const ask = async (client: Client, ...steps: [octets: string | Buffer, answer: string][]) => {
+    for (const [octets, answer] of steps) {
+      client.say(octets);
+      if (await client.until((heard) => heard.includes(answer), patience)) continue;
+      client.leave();
+      throw new Error(`no answer to the control request, but ${JSON.stringify(client.heard)}`);
+    }
     client.leave();
-    if (!came) throw new Error(`no answer to the control request, but ${JSON.stringify(client.heard)}`);
   };
-  if (each.channel === 'dns') {
-    const name = CONTROL.split('.').map((label) => `${String.fromCharCode(label.length)}${label}`);
-    const octets = Buffer.from(`\x12\x34\x01\0\0\x01\0\0\0\0\0\0${name.join('')}\0\0\x01\0\x01`, 'latin1');
-    const { verdict } = await question(subject, 'udp', octets);
-    if (verdict !== 'allow') throw new Error(`the control question was answered with ${verdict}`);
-  } else if (each.channel.startsWith('transparent')) {
-    const [port, octets] = each.channel === 'transparent-tls' ? [443, helloTo(CONTROL)] : [80, request('/')];
-    await heard(subject.transparentPort({ address: '203.0.113.20', port, name: CONTROL }), octets);
-  } else if (subject.proxyPort !== null) await heard(subject.proxyPort, request(`http://${CONTROL}/`));
+  const hello: [Buffer, string] = [helloTo(CONTROL), HEARD];
+  switch (channel) {
+    case 'policy':
+      break;
+    case 'dns': {
+      const { verdict } = await question(subject, 'udp', CONTROL_QUESTION);
+      if (verdict !== 'allow') throw new Error(`the control question was answered with ${verdict}`);
+      break;
+    }
+    case 'transparent-tls':
+      await ask(behind(443), hello);
+      break;
+    case 'transparent-http':
+      await ask(behind(80), [request('/'), HEARD]);
+      break;
+    case 'connect': {
+      const connect = `CONNECT ${CONTROL}:443 HTTP/1.1\r\nHost: ${CONTROL}:443\r\n\r\n`;
+      await ask(new Client(proxyPort), [connect, '\r\n\r\n'], hello);
+      break;
+    }
+    case 'socks5': {
+      const connect = `\x05\x01\0\x03${String.fromCharCode(CONTROL.length)}${CONTROL}\x01\xbb`;
+      await ask(new Client(proxyPort), ['\x05\x01\0', '\x05\0'], [connect, '\x05\0\0\x01'], hello);
+      break;
+    }
+    default:
+      await ask(new Client(proxyPort), [request(`http://${CONTROL}/`), HEARD]);
+  }
   return performance.now() - started;
 }
+
+const CONTROL_QUESTION = Buffer.from(
+  `\x12\x34\x01\0\0\x01\0\0\0\0\0\0${CONTROL.split('.')
+    .map((label) => String.fromCharCode(label.length) + label)
+    .join('')}\0\0\x01\0\x01`,
+  'latin1',
+);

@@ -18,7 +18,15 @@ describe.skipIf(!inRig)('the corpus', () => {
     stand.close();
   });
 
-  for (const channel of ['policy', 'dns', 'transparent-tls', 'transparent-http'])
+  for (const channel of [
+    'policy',
+    'dns',
+    'transparent-tls',
+    'transparent-http',
+    'connect',
+    'socks5',
+    'http-proxy',
+  ])
     for (const each of CONVERSATIONS.filter((each) => each.channel === channel))
       test(`${each.id} ${each.title}`, async () => {
         expect(await run(each, stand, subject)).toEqual([]);

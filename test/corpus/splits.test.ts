@@ -7,7 +7,7 @@ import { breaches } from './mustnot.ts';
 import { accepts, prepare } from './run.ts';
 import { CONVERSATIONS } from './scope.ts';
 import { openStand, type Stand } from './stand.ts';
-import { createSubject, HAS_PROXY, type Subject } from './subject.ts';
+import { createSubject, type Subject } from './subject.ts';
 
 /** Cut everywhere up to this length; of longer ones at so many places. */
 const EVERYWHERE = 600;
@@ -16,11 +16,7 @@ const AT_ONCE = 64;
 /** Milliseconds between the two parts: long enough to arrive apart. */
 const APART = 3;
 
-const CHANNELS = [
-  'transparent-tls',
-  'transparent-http',
-  ...(HAS_PROXY ? ['connect', 'http-proxy', 'socks5'] : []),
-];
+const CHANNELS = ['transparent-tls', 'transparent-http', 'connect', 'http-proxy', 'socks5'];
 
 /** The octets that are cut: all of one message, or the last of several. */
 function cutLength(each: Case): number {

@@ -8,7 +8,7 @@ import { CONTROL } from './policytext.ts';
 const THEIRS = '93.184.215.14';
 export const GOOD_ADDRESS = '203.0.113.14';
 export const EVIL_ADDRESS = '203.0.113.66';
-const CONTROL_ADDRESS = '203.0.113.20';
+export const CONTROL_ADDRESS = '203.0.113.20';
 const ORIGIN_PORTS = [22, 80, 443, 8080, 8443];
 
 /** An address of a case as one of the rig. */

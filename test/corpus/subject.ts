@@ -1,10 +1,12 @@
 /** What the cases are run against: this gateway, or something else that stands in for it. */
 import { systemClock } from '../../src/base/clock.ts';
+import { digestOf } from '../../src/config/tokens.ts';
 import { serveStub } from '../../src/dns/serve.ts';
 import { createStub } from '../../src/dns/stub.ts';
 import { createSyntheticAddresses } from '../../src/dns/synthetic.ts';
 import type { DecisionEvent, Event, Recorder } from '../../src/events/event.ts';
 import { createGateway } from '../../src/gateway/gateway.ts';
+import { createIdentity } from '../../src/gateway/identity.ts';
 import { parseAddress } from '../../src/names/address.ts';
 import { parseHost } from '../../src/names/host.ts';
 import type { Socket } from '../../src/net/socket.ts';
@@ -28,10 +30,10 @@ export interface Subject {
   load(text: string): boolean;
   /** The matcher alone. */
   judge(host: string, port: number): Verdict;
-  /** HTTP and SOCKS5; clients are known by where they connect. Null: there is none. */
-  proxyPort: number | null;
-  /** The same; clients have to say who they are. */
-  closedProxyPort: number | null;
+  /** HTTP and SOCKS5; clients are known by where they come from, or say who they are. */
+  proxyPort: number;
+  /** The same, for clients from elsewhere: they have to say who they are. */
+  closedProxyPort: number;
   /** Connections to this port are going there. */
   transparentPort(destination: Destination): number;
   dnsPort: number;
@@ -42,16 +44,18 @@ export interface Subject {
   close(): Promise<void>;
 }
 
-/** Whether there is a listener for clients that know of a proxy. */
-export const HAS_PROXY = false;
 const PROXY_PORT = 8880;
 const CLOSED_PROXY_PORT = 8881;
 const DNS_PORT = 5300;
 const FIRST_TRANSPARENT_PORT = 15_001;
 /** Milliseconds; as short as a test wants them. */
-const PATIENCE = { connect: 1_000, firstBytes: 400, farewell: 300 };
-/** The same, as the policy says it. */
-const LIMITS = 'limits: {head_timeout: 1s, handshake_timeout: 1s, first_byte_timeout: 1s}\n';
+const TIMES = { head: 400, connect: 1_000, firstBytes: 400, farewell: 300 };
+/** Who clients are, and that there may be many at once. */
+const REST = `agents: { bot: { from: [127.0.0.1] } }
+limits: { connections_per_second: 1000000, connections_per_second_per_agent: 1000000 }
+`;
+/** The one who has a token, as the cases know it. */
+const [AGENT, TOKEN] = ['srt', 'token'];
 
 class Memory implements Recorder {
   readonly writable = true;
@@ -72,11 +76,11 @@ function policyOf(text: string): Policy | null {
   return result.ok ? compile([result.document]) : null;
 }
 
-export async function createSubject(): Promise<Subject> {
+/** `upstream`: the name server that is asked for what a rule has allowed. */
+export async function createSubject(upstream = '127.0.0.1'): Promise<Subject> {
   const recorder = new Memory();
-  const hasLimits = policyOf(`version: 1\n${LIMITS}`) !== null;
   let policy = policyOf('version: 1\n')!;
-  const resolver = createResolver({ upstream: '127.0.0.1', hosts: new Map() });
+  const resolver = createResolver({ upstream, hosts: new Map() });
   const destinations = new Map<number, Destination>();
   const gateway = createGateway({
     policy: () => policy,
@@ -90,7 +94,11 @@ export async function createSubject(): Promise<Subject> {
       const found = destinations.get(localPort);
       return found === undefined ? null : { address: parseAddress(found.address)!, port: found.port };
     },
-    times: PATIENCE,
+    times: TIMES,
+    identities: createIdentity({
+      policy: () => policy,
+      tokens: () => new Map([[AGENT, { digest: digestOf(TOKEN), created: 0 }]]),
+    }),
   });
   const synthetic = createSyntheticAddresses({ clock: systemClock });
   const stub = createStub({ synthetic, onQuestion() {}, onExhausted() {} });
@@ -98,10 +106,12 @@ export async function createSubject(): Promise<Subject> {
     dnsUdp: [openDatagram('loopback4', DNS_PORT)],
     dnsTcp: [openListener('loopback4', DNS_PORT)],
   });
+  for (const port of [PROXY_PORT, CLOSED_PROXY_PORT])
+    gateway.serveProxy({ where: { hostname: '127.0.0.1', port }, agent: null, session: 'proxy' });
   const ports = new Map<string, number>();
   return {
     load(text) {
-      const next = policyOf(hasLimits ? text + LIMITS : text);
+      const next = policyOf(text.includes('\nallow:') ? text + REST : text);
       if (next !== null) policy = next;
       gateway.rejudge();
       return next !== null;
@@ -114,8 +124,8 @@ export async function createSubject(): Promise<Subject> {
         ? 'allow'
         : 'deny';
     },
-    proxyPort: HAS_PROXY ? PROXY_PORT : null,
-    closedProxyPort: HAS_PROXY ? CLOSED_PROXY_PORT : null,
+    proxyPort: PROXY_PORT,
+    closedProxyPort: CLOSED_PROXY_PORT,
     transparentPort(destination) {
       const key = JSON.stringify(destination);
       const known = ports.get(key);
