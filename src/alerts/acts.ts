@@ -1,6 +1,7 @@
 /** What a person does about alerts: takes an incident on, asks for silence, makes a test. Each is one transaction. */
 import type { Database } from 'bun:sqlite';
 import type { AlertRule } from '../policy/alerts/alertrule.ts';
+import { notice } from './audit.ts';
 import type { Incident } from './incident.ts';
 import type { Outbox } from './outbox.ts';
 import { incidentOf } from './reading.ts';
@@ -30,6 +31,7 @@ export function acknowledge(db: Database, outbox: Outbox, id: string, by: string
         by,
         incident.id,
       );
+      notice(db, now, 'alert-acknowledged', `${incident.rule} (${incident.id}) by ${by}`);
       // Whoever was not told that it fires need not hear that somebody is on it.
       const keys = incident.told ? outbox.put(incident, 'acknowledged', incident.notify) : [];
       return { state: 'done', incident, keys };
@@ -51,22 +53,40 @@ export function silence(
   { rule, agent, until, reason, by }: SilenceRequest,
   now: number,
 ): number {
-  const insert = db.query(
-    'INSERT INTO silence (rule, agent, since, until, reason, set_by) VALUES (?, ?, ?, ?, ?, ?) RETURNING id',
-  );
-  return (insert.get(rule, agent, now, until, reason, by) as { id: number }).id;
+  return db
+    .transaction(() => {
+      const insert = db.query(
+        'INSERT INTO silence (rule, agent, since, until, reason, set_by) VALUES (?, ?, ?, ?, ?, ?) RETURNING id',
+      );
+      const { id } = insert.get(rule, agent, now, until, reason, by) as { id: number };
+      const why = reason === '' ? '' : `: ${reason}`;
+      const end = new Date(until).toISOString();
+      notice(db, now, 'alert-silenced', `${aboutText(rule, agent)} until ${end} by ${by}${why}`);
+      return id;
+    })
+    .immediate();
 }
 
-/** Ends those of a rule (or of every rule) before their time; answers how many. */
+/** Ends those of an alert, or those of every alert, before their time; answers how many. */
 export function endSilences(
   db: Database,
-  { rule, agent }: Pick<SilenceRequest, 'rule' | 'agent'>,
+  { rule, agent, by }: Pick<SilenceRequest, 'rule' | 'agent' | 'by'>,
   now: number,
 ): number {
   return db
-    .query('UPDATE silence SET until = ? WHERE until > ? AND rule IS ? AND agent IS ?')
-    .run(now, now, rule, agent).changes;
+    .transaction(() => {
+      const { changes } = db
+        .query('UPDATE silence SET until = ?1 WHERE until > ?1 AND rule IS ?2 AND agent IS ?3')
+        .run(now, rule, agent);
+      if (changes > 0) notice(db, now, 'alert-silenced', `${aboutText(rule, agent)}: ended by ${by}`);
+      return changes;
+    })
+    .immediate();
 }
+
+/** `blocked_request_spike about support-bot`, for the record and for a person. */
+export const aboutText = (rule: string | null, agent: string | null): string =>
+  `${rule ?? 'every alert'}${agent === null ? '' : ` about ${agent}`}`;
 
 /** What `alerts test` sends: an incident that never was, marked as a test. */
 export function testIncident(
@@ -113,9 +133,16 @@ export function hurry(db: Database, lane: string | null, now: number): void {
 }
 
 /** Dead letters wait again, as if they had just been put there. Answers how many. */
-export function revive(db: Database, lane: string | null, now: number): number {
+export function revive(db: Database, lane: string | null, by: string, now: number): number {
   const update = db.query(`
     UPDATE delivery SET state = 'waiting', ended = NULL, attempts = 0, made = ?1, due = ?1
     WHERE state = 'dead' AND (?2 IS NULL OR lane = ?2)`);
-  return update.run(now, lane).changes;
+  return db
+    .transaction(() => {
+      const { changes } = update.run(now, lane);
+      if (changes > 0)
+        notice(db, now, 'alert-undelivered', `${changes} dead letters are tried again, by ${by}`);
+      return changes;
+    })
+    .immediate();
 }

@@ -7,6 +7,7 @@ import type { Command } from 'commander';
 import { EXIT, Failure } from '../base/failure.ts';
 import { pathsOf } from '../base/paths.ts';
 import { printable } from '../names/display.ts';
+import type { Policy } from '../policy/policy.ts';
 import { print } from './output.ts';
 
 const SCRIPTS: Readonly<Record<string, string>> = {
@@ -81,12 +82,15 @@ async function candidatesOf(command: Command, current: string): Promise<readonly
   const parent = command.parent?.name();
   if (parent === 'agents' && (command.name() === 'rotate' || command.name() === 'remove'))
     return agentsWithToken();
+  if (parent === 'alerts' && ['test', 'silence', 'replay'].includes(command.name()))
+    return fromPolicy(({ alerts }) => alerts.map(({ name }) => name));
   if (command.name() === 'remove' && parent === 'egress') return removableHosts();
   return [];
 }
 
 async function valuesOf(option: string, choices: readonly string[] | undefined): Promise<readonly string[]> {
   if (option === '--agent') return namedAgents();
+  if (option === '--channel') return fromPolicy(({ channels }) => [...channels.keys()]);
   if (option !== '--preset') return choices ?? [];
   const { PRESETS } = await import('../policy/presets/presets.ts');
   return PRESETS.map((preset) => preset.name);
@@ -101,6 +105,11 @@ async function namedAgents(): Promise<readonly string[]> {
   const [{ loadPolicy }, tokens] = await Promise.all([import('../config/load.ts'), agentsWithToken()]);
   const named = silently(() => [...loadPolicy({ paths: pathsOf() }).policy.agents.keys()]);
   return [...new Set([...tokens, ...named])];
+}
+
+async function fromPolicy(names: (policy: Policy) => readonly string[]): Promise<readonly string[]> {
+  const { loadPolicy } = await import('../config/load.ts');
+  return silently(() => names(loadPolicy({ paths: pathsOf() }).policy));
 }
 
 /** What is broken is for other commands to tell. */

@@ -5,6 +5,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { version } from '../../package.json';
 import { EXIT, Failure, RUN_EXIT } from '../base/failure.ts';
+import { addAlertCommands } from './alerts/commands.ts';
 import { printableLines, sayRaw } from './output.ts';
 import { NO_RUN_OPTIONS } from './runarguments.ts';
 
@@ -12,7 +13,8 @@ const many = (value: string, before: string[] = []) => [...before, value];
 
 function add(parent: Command, usage: string, summary: string, examples: readonly string[]): Command {
   const command = parent.command(usage).summary(summary).description(`${summary}.`);
-  const names = parent.name() === 'agents' ? 'egress agents ' : parent.name() === 'egress' ? 'egress ' : '';
+  const above = parent.name();
+  const names = above === 'egress' ? 'egress ' : above === 'clawctl' ? '' : `egress ${above} `;
   const name = `clawctl ${names}${command.name()}`;
   return command
     .showHelpAfterError(`  See: ${name} --help`)
@@ -26,6 +28,11 @@ const agent = (what: string) => new Option('--agent <name>', what);
 const last = () =>
   new Option('--last <duration>', 'how far to look back, such as 90s, 30m, 24h or 7d').default('24h');
 const since = () => new Option('--since <time>', 'look back to this time (2026-01-31T08:00:00Z) instead');
+
+export type AddCommand = typeof add;
+export type SharedOptions = Record<'json' | 'policy' | 'last' | 'since', () => Option> & {
+  agent: (what: string) => Option;
+};
 
 export function createProgram(): Command {
   const program = new Command('clawctl')
@@ -240,6 +247,8 @@ across restarts, until 'clawctl egress resume', and needs neither a policy nor a
     .option('--machine', 'take back what was stopped for every user of this machine')
     .addOption(json())
     .action(async (options) => (await import('./kill.ts')).resume(options));
+
+  addAlertCommands(egress, add, { json, policy, last, since, agent });
 
   const agents = add(egress, 'agents', 'Give agents tokens for a shared gateway, and take them back', [
     'clawctl egress agents add support-bot',

@@ -1,0 +1,87 @@
+/** What the commands about alerts work on: the policy's alerts and channels, the store of alerts, the outbox. */
+import type { Database } from 'bun:sqlite';
+import { notice, writeNotices } from '../../alerts/audit.ts';
+import { createDeliveries } from '../../alerts/delivery.ts';
+import { createOutbox, type Delivery, type Outbox, type Outcome } from '../../alerts/outbox.ts';
+import { type AlertsReading, openAlertsReading } from '../../alerts/reading.ts';
+import { openAlertStore } from '../../alerts/store.ts';
+import { systemClock } from '../../base/clock.ts';
+import { Failure } from '../../base/failure.ts';
+import { type Paths, pathsOf } from '../../base/paths.ts';
+import { loadPolicy } from '../../config/load.ts';
+import { createWriter } from '../../events/writer.ts';
+import { printable } from '../../names/display.ts';
+import type { AlertRule } from '../../policy/alerts/alertrule.ts';
+import { alertsOf, channelsOf, type Policy } from '../../policy/policy.ts';
+import { didYouMean } from '../../policy/problem.ts';
+import { say } from '../output.ts';
+
+export interface Desk {
+  paths: Paths;
+  policy: Policy;
+  db: Database;
+  outbox: Outbox;
+  /** Has delivered what is due, for so long at most. */
+  deliver(milliseconds: number, onOutcome?: (delivery: Delivery, outcome: Outcome) => void): Promise<void>;
+  /** Puts what was done among the records. */
+  close(): void;
+}
+
+export const policyOf = (policyFile: string | undefined): Policy =>
+  loadPolicy(policyFile === undefined ? { paths: pathsOf() } : { paths: pathsOf(), policyFile }).policy;
+
+/** Throws Failure. */
+export function openDesk(policyFile?: string): Desk {
+  const paths = pathsOf();
+  const policy = policyOf(policyFile);
+  const db = openAlertStore(paths.alerts);
+  const outbox = createOutbox(db, systemClock, {
+    notice: (topic, text) => notice(db, systemClock.now(), topic, text),
+  });
+  return {
+    ...{ paths, policy, db, outbox },
+    async deliver(milliseconds, onOutcome = () => {}) {
+      const deliveries = createDeliveries({ outbox, channels: () => channelsOf(policy), onOutcome });
+      await deliveries.drain(milliseconds);
+      await deliveries.close();
+    },
+    close() {
+      const writer = createWriter(paths.store);
+      if (!writeNotices(db, paths.store, writer, true))
+        say('it could not be recorded yet; whoever writes to the store next does it');
+      db.close();
+    },
+  };
+}
+
+/** Answers with what is in the store of alerts, or `empty` where there is none yet. */
+export function ask<T>(empty: T, question: (reading: AlertsReading) => T): T {
+  const reading = openAlertsReading(pathsOf().alerts);
+  if (reading === null) return empty;
+  try {
+    return question(reading);
+  } finally {
+    reading.close();
+  }
+}
+
+/** The alert of this name. Throws Failure. */
+export function alertNamed(policy: Policy, name: string): AlertRule {
+  const alerts = alertsOf(policy);
+  const found = alerts.find((alert) => alert.name === name);
+  if (found !== undefined) return found;
+  throw new Failure(
+    'not-found',
+    `There is no alert '${printable(name)}'.`,
+    didYouMean(
+      name,
+      alerts.map((alert) => alert.name),
+    ),
+  );
+}
+
+/** Who does it, for the record. */
+export function personName(): string {
+  const name = process.env.SUDO_USER ?? process.env.USER ?? process.env.LOGNAME ?? '';
+  return printable(name === '' ? `uid ${process.getuid!()}` : name).slice(0, 64);
+}
