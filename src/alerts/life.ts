@@ -58,7 +58,7 @@ export class Life {
   readonly #mutes: Mutes;
   readonly #tellOf: (change: Change) => void;
   /** Groups that are to fire now. */
-  #ready: Held[] = [];
+  #ready = new Set<Held>();
   /** When the last ones fired. */
   #fired: number[] = [];
   #flood: { incident: Incident; members: Set<Held>; counted: number } | null = null;
@@ -117,8 +117,8 @@ export class Life {
     const isDue = at >= held.since + rule.for;
     if (held.incident === null && !held.inFlood) {
       if (!isDue) this.#begin(held, at);
-      else this.#ready.push(held);
-    } else if (held.incident?.state === 'pending' && isDue) this.#ready.push(held);
+      else this.#ready.add(held);
+    } else if (held.incident?.state === 'pending' && isDue) this.#ready.add(held);
     this.#tellLate(held.incident, held, at);
     this.#schedule(held, at);
   }
@@ -147,8 +147,8 @@ export class Life {
 
   /** Fires what is ready, each group by itself or all as one. */
   settle(at: number): void {
-    const ready = this.#ready;
-    this.#ready = [];
+    const ready = [...this.#ready];
+    this.#ready.clear();
     this.#fired = this.#fired.filter((time) => time > at - FLOOD_SPAN);
     const isFlood = this.#flood !== null || this.#fired.length + ready.length > MOST_SEPARATE;
     if (ready.length > 0 && isFlood && this.#rule.by.length > 0) this.#joinFlood(ready, at);
@@ -191,6 +191,7 @@ export class Life {
   }
 
   #lower(held: Held, truth: boolean | null, at: number): void {
+    this.#ready.delete(held);
     // Time in which nobody watched does not count as time in which the condition held.
     held.since = null;
     const { incident } = held;
