@@ -45,6 +45,8 @@ export interface GreetingContext {
   sessionOf(agent: string): Session;
   /** Of clients that nobody knows. */
   unidentified: Session;
+  /** TLS begins behind what a balancer says; null where it began before, or does not. */
+  secure: ((near: Socket, first: Uint8Array) => Socket) | null;
   /** The client has said what it wants: the greeting is over, and whatever comes next has the socket. */
   arrived(greeting: Greeting, arrival: Arrival): void;
   /** It speaks HTTP, but not CONNECT. `bytes` are all that it has said; `address` is where it comes from. */
@@ -55,6 +57,9 @@ export interface GreetingContext {
 
 /** balancer: a PROXY header comes first. first: the first octet tells the protocol. */
 type Step = 'balancer' | 'first' | 'http' | 'methods' | 'credentials' | 'request' | 'over';
+
+/** What the first octets are: of a PROXY header, of a client, or of a further request of one. */
+export type Beginning = 'balancer' | 'client' | 'again';
 
 const SOCKS_VERSION = 5;
 const METHOD = Buffer.from('CONNECT ');
@@ -68,17 +73,18 @@ export class Greeting implements SocketHandler {
   #identified: Identified | null = null;
   readonly #deadline: number;
 
-  /** `address`: of the peer; null where it has none. `balanced`: a PROXY header must come first. */
+  /** `address`: of the peer; null where it has none. */
   constructor(
     private readonly context: GreetingContext,
-    readonly near: Socket,
+    public near: Socket,
     private address: Address | null,
-    balanced: boolean,
+    begins: Beginning,
   ) {
     const { clock, times } = context.around;
-    this.#step = balanced ? 'balancer' : 'first';
+    this.#step = begins === 'balancer' ? 'balancer' : 'first';
     this.#deadline = clock.monotonic() + times.head;
-    near.handler = this;
+    if (begins === 'client') this.#secure();
+    else near.handler = this;
   }
 
   onData(_near: Socket, bytes: Uint8Array): void {
@@ -147,7 +153,14 @@ export class Greeting implements SocketHandler {
     if (header === null) return false;
     this.address = header.source?.address ?? null;
     this.#step = 'first';
+    this.#secure();
     return true;
+  }
+
+  #secure(): void {
+    const { secure } = this.context;
+    if (secure !== null) this.near = secure(this.near, this.#held.takeAll());
+    this.near.handler = this;
   }
 
   #readFirst(): boolean {

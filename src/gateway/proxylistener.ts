@@ -2,13 +2,14 @@
 import type { Address } from '../names/address.ts';
 import { type Range, rangeContains } from '../names/range.ts';
 import { type Listener, type ListenerTls, listen, type Where } from '../net/listen.ts';
+import { securing } from '../net/secure.ts';
 import type { Socket } from '../net/socket.ts';
 import { limitsOf } from '../policy/policy.ts';
 import { type Arrival, peerOf } from './arrival.ts';
 import { credentialsIn } from './credentials.ts';
 import { Forward } from './forward.ts';
 import type { ForwardContext } from './forwardcontext.ts';
-import { Greeting, type GreetingContext } from './greeting.ts';
+import { type Beginning, Greeting, type GreetingContext } from './greeting.ts';
 import { type Session, UNIDENTIFIED } from './session.ts';
 import type { AllStanding } from './standing.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -40,7 +41,9 @@ const MOST_GREETINGS = 4_096;
 
 export function serveProxy(options: ProxyListenerOptions, context: ProxyContext): Listener {
   const { around, standing, sessionOf, admit } = context;
-  const { proxyProtocol = [], agent = null } = options;
+  const { proxyProtocol = [], agent = null, tls = null } = options;
+  /** What a balancer says comes before TLS begins. */
+  const isBehind = tls !== null && proxyProtocol.length > 0;
   const unidentified = sessionOf(UNIDENTIFIED);
   const greetings = new Set<Greeting>();
   /** Where clients come from whose requests are forwarded. */
@@ -50,8 +53,8 @@ export function serveProxy(options: ProxyListenerOptions, context: ProxyContext)
     greetings.delete(greeting);
     standing.delete(greeting);
   };
-  const greet = (near: Socket, address: Address | null, balanced: boolean): Greeting => {
-    const greeting = new Greeting(greetingContext, near, address, balanced);
+  const greet = (near: Socket, address: Address | null, begins: Beginning): Greeting => {
+    const greeting = new Greeting(greetingContext, near, address, begins);
     greetings.add(greeting);
     standing.add(greeting);
     return greeting;
@@ -61,6 +64,7 @@ export function serveProxy(options: ProxyListenerOptions, context: ProxyContext)
     agent,
     sessionOf,
     unidentified,
+    secure: isBehind ? securing(tls) : null,
     arrived(greeting, arrival) {
       over(greeting);
       admit(arrival);
@@ -87,7 +91,7 @@ export function serveProxy(options: ProxyListenerOptions, context: ProxyContext)
     },
     holds: (identified) => around.identities.holds(identified),
     onConnect(near, bytes) {
-      greet(near, addresses.get(near) ?? null, false).onData(near, bytes);
+      greet(near, addresses.get(near) ?? null, 'again').onData(near, bytes);
     },
     onGone: (forward) => standing.delete(forward),
   };
@@ -100,7 +104,8 @@ export function serveProxy(options: ProxyListenerOptions, context: ProxyContext)
     }
     const address = peerOf(near);
     const balanced = address !== null && proxyProtocol.some((range) => rangeContains(range, address));
-    return greet(near, address, balanced);
+    greet(near, address, balanced ? 'balancer' : 'client');
+    return near.handler;
   };
-  return listen(options.where, accept, options.tls ?? null);
+  return listen(options.where, accept, isBehind ? null : tls);
 }

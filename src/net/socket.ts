@@ -24,7 +24,7 @@ export interface SocketHandler {
   onClose(socket: Socket, ending: Ending): void;
 }
 
-type Native = BunSocket<Socket>;
+export type Native = BunSocket<Socket>;
 
 const NOTHING: SocketHandler = { onData() {}, onDrain() {}, onEnd() {}, onClose() {} };
 
