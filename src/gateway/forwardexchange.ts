@@ -51,7 +51,8 @@ export class Exchange implements SocketHandler, AnswerSituation {
   readonly #body: BodyReader;
   /** The whole request has been handed to the origin's socket. */
   #sent: boolean;
-  #farIsFull = false;
+  /** Whether more of it has to wait. */
+  isFull = false;
 
   readonly #answer: ForwardAnswer;
   /** An answer came before the request's end, and waits. */
@@ -99,10 +100,6 @@ export class Exchange implements SocketHandler, AnswerSituation {
     return this.request.decision.wouldDeny ? null : (this.#rules[0] ?? null);
   }
 
-  /** Whether more of the request's body has to wait. */
-  get isFull(): boolean {
-    return this.#farIsFull;
-  }
 
   /** Never rejects. */
   async run(): Promise<void> {
@@ -182,7 +179,7 @@ export class Exchange implements SocketHandler, AnswerSituation {
 
   /** Takes what belongs to the body out of what the client has sent. */
   takeBody(held: Gathered): void {
-    if (this.#stage !== 'open' || this.#sent || this.#farIsFull || held.length === 0) return;
+    if (this.#stage !== 'open' || this.#sent || this.isFull || held.length === 0) return;
     const pieces: Uint8Array[] = [];
     const progress = this.#body.push(held.bytes, pieces);
     if (progress.state === 'malformed') {
@@ -207,7 +204,7 @@ export class Exchange implements SocketHandler, AnswerSituation {
   #toOrigin(pieces: Uint8Array[]): void {
     const far = this.#origin!.socket;
     if (this.#isMetered && !this.#meter(pieces)) return;
-    if (!writeAll(far, pieces)) this.#farIsFull = true;
+    if (!writeAll(far, pieces)) this.isFull = true;
   }
 
   #meter(pieces: readonly Uint8Array[]): boolean {
@@ -281,7 +278,7 @@ export class Exchange implements SocketHandler, AnswerSituation {
   }
 
   onDrain(): void {
-    this.#farIsFull = false;
+    this.isFull = false;
     this.asker.wantsMore();
   }
 
@@ -328,6 +325,7 @@ export class Exchange implements SocketHandler, AnswerSituation {
 
   #over(outcome: 'done' | 'failed' | 'refused' | 'reset', reason: Reason | null): void {
     this.#stage = 'over';
+    this.#early = false;
     this.#rows.close(outcome, reason);
   }
 
