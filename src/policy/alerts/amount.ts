@@ -27,7 +27,7 @@ export function readNumber(metric: Metric, words: readonly string[]): Read<Value
   if (times !== undefined || first === 'baseline') return readBaseline(times, second);
   const [, digits, unit = ''] = /^(\d+(?:\.\d+)?)([A-Za-z]*)$/.exec(first) ?? [];
   if (digits === undefined) return no(`'${first}' is not a number`, numberFix(first));
-  const apart = unit === '' && second !== undefined && second !== 'in';
+  const apart = unit === '' && second !== undefined && (isOctets(metric) ? second !== 'in' : isUnit(second));
   const size = unit !== '' ? unit : apart ? second : null;
   if (size === null) {
     if (!/^(0|[1-9]\d*)$/.test(digits))
@@ -52,6 +52,9 @@ export function readNumber(metric: Metric, words: readonly string[]): Read<Value
     other === undefined ? didYouMean(size, SIZE_UNITS) : `Did you mean '${other}'?`,
   );
 }
+
+const isUnit = (word: string) =>
+  word === 'baseline' || SIZE_UNITS.some((unit) => unit.toLowerCase() === word.toLowerCase());
 
 function readBaseline(times: string | undefined, second: string | undefined): Read<Value> {
   const factor = Number(times);
