@@ -1,6 +1,6 @@
 /** For tests of forwarded requests. */
 import type { End } from './gateway.fixture.ts';
-import { origin } from './gateway.fixture.ts';
+import { origin, policyOf } from './gateway.fixture.ts';
 import { proxied } from './proxy.fixture.ts';
 
 /** A request with an absolute target. `more`: further lines, each with its CR LF. */
@@ -39,5 +39,10 @@ export function forwarding(
   server: { port: number },
   more: Partial<Parameters<typeof proxied>[0]> = {},
 ) {
-  return proxied({ policy, originPort: server.port, ...more });
+  const proxy = proxied({ policy, originPort: server.port, ...more });
+  const change = (text: string) => {
+    proxy.state.policy = policyOf(text);
+    proxy.gateway.rejudge();
+  };
+  return { ...proxy, change };
 }
