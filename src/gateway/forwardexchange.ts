@@ -100,7 +100,6 @@ export class Exchange implements SocketHandler, AnswerSituation {
     return this.request.decision.wouldDeny ? null : (this.#rules[0] ?? null);
   }
 
-
   /** Never rejects. */
   async run(): Promise<void> {
     await this.#hops().catch(this.#bug);

@@ -147,13 +147,12 @@ describe('memory is bounded where', () => {
       const client = await proxy.connect();
       client.socket.pause();
       const before = proxy.recorder.events.length;
-      const requests = Buffer.from(ask(host).repeat(20_000));
-      const sent = flood(client, 0);
+      const requests = Buffer.from(ask(host).repeat(40_000));
       client.socket.write(requests);
       await settled(() => proxy.recorder.events.length);
       const answered = proxy.recorder.events.length - before;
       // The kernel's buffers take some; without a bound all of them would be answered.
-      expect([host, answered < 39_000, sent() <= requests.length]).toEqual([host, true, true]);
+      expect([host, answered < 30_000]).toEqual([host, true]);
       client.socket.reset();
     }
   }, 20_000);
