@@ -5,12 +5,22 @@ const SHORTEST = 12;
 const LEAST_ENTROPY = 2.7;
 
 export function coded(before: string): boolean {
-  const text = before.replace(/[.-]/g, '');
-  if (text.length < SHORTEST || entropyOf(text) < LEAST_ENTROPY) return false;
-  // Words have vowels, and digits stand at an end or together: web-03, ip-10-0-0-1.
-  const turns = text.match(/[a-z_](?=\d)|\d(?=[a-z_])/g)?.length ?? 0;
-  if (turns >= 3 && turns >= text.length / 10) return true;
-  return /[bcdfghjklmnpqrstvwxz]{6}/.test(text) && vowelShare(text) < 0.3;
+  // Words have vowels, and their digits stand apart: web-03, ip-10-0-0-1.
+  const pieces = before
+    .split(/[.-]/)
+    .filter((piece) => piece.length >= 6 && (isMixed(piece) || isMute(piece)));
+  const text = pieces.join('');
+  return text.length >= SHORTEST && entropyOf(text) >= LEAST_ENTROPY;
+}
+
+/** Letters and digits by turns. */
+function isMixed(piece: string): boolean {
+  return (piece.match(/[a-z_](?=\d)|\d(?=[a-z_])/g)?.length ?? 0) >= Math.max(2, piece.length / 10);
+}
+
+/** More consonants together than anybody could say. */
+function isMute(piece: string): boolean {
+  return piece.length >= SHORTEST && /[bcdfghjklmnpqrstvwxz]{6}/.test(piece) && vowelShare(piece) < 0.3;
 }
 
 /** Shannon entropy of the text's own characters, in bits for each. */

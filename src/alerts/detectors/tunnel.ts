@@ -17,7 +17,7 @@ const MOST_NAMES = 256;
 
 /** Characters before the registered domain. */
 const LONG = 60;
-const LIMITS = { coded: 10, long: 4, names: 600 } as const;
+const LIMITS = { coded: 10, long: 4, names: 1_000 } as const;
 
 interface Half {
   began: number;
