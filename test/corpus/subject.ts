@@ -25,6 +25,14 @@ export interface Destination {
   name: string | null;
 }
 
+/** This gateway, and what only it can be told. */
+export interface Gateway extends Subject {
+  kill(on: boolean): void;
+  /** Decisions throw from now on, as a bug would. */
+  breakDecisions(on: boolean): void;
+  openConnections(): number;
+}
+
 export interface Subject {
   /** Takes a policy's text; false where it does not load. */
   load(text: string): boolean;
@@ -77,9 +85,11 @@ function policyOf(text: string): Policy | null {
 }
 
 /** `upstream`: the name server that is asked for what a rule has allowed. */
-export async function createSubject(upstream = '127.0.0.1'): Promise<Subject> {
+export async function createSubject(upstream = '127.0.0.1'): Promise<Gateway> {
   const recorder = new Memory();
   let policy = policyOf('version: 1\n')!;
+  let killed = false;
+  let broken = false;
   const resolver = createResolver({ upstream, hosts: new Map() });
   const destinations = new Map<number, Destination>();
   const gateway = createGateway({
@@ -87,7 +97,11 @@ export async function createSubject(upstream = '127.0.0.1'): Promise<Subject> {
     clock: systemClock,
     recorder,
     resolver: () => resolver,
-    killed: () => false,
+    killed() {
+      if (broken) throw new Error('a bug, as asked for');
+      return killed;
+    },
+    onBug() {},
     selfAddresses: [],
     onRefusal() {},
     destinationOf({ localPort }: Socket) {
@@ -143,6 +157,14 @@ export async function createSubject(upstream = '127.0.0.1'): Promise<Subject> {
       });
       return port;
     },
+    kill(on) {
+      killed = on;
+      gateway.rejudge();
+    },
+    breakDecisions(on) {
+      broken = on;
+    },
+    openConnections: gateway.openConnections,
     dnsPort: DNS_PORT,
     patience: 1_600,
     records: () =>
