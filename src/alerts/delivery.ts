@@ -17,6 +17,10 @@ export interface DeliveryOptions {
   /** The channels as they are configured now. */
   channels: () => Channels;
   send?: (attempt: Attempt) => Promise<Sent>;
+  /** Only this lane. */
+  lane?: string | null;
+  /** What fails is left for later: nothing is tried twice. */
+  once?: boolean;
   onOutcome?: (delivery: Delivery, outcome: Outcome) => void;
 }
 
@@ -34,7 +38,7 @@ export interface Deliveries {
 }
 
 export function createDeliveries(options: DeliveryOptions): Deliveries {
-  const { outbox, channels, onOutcome = () => {} } = options;
+  const { outbox, channels, lane: only = null, once = false, onOutcome = () => {} } = options;
   const sendBy = options.send ?? send;
   const busy = new Map<string, Promise<void>>();
   /** Lanes that lack configuration, and until when they are not looked at. */
@@ -46,7 +50,7 @@ export function createDeliveries(options: DeliveryOptions): Deliveries {
   let lastForgotten = 0;
 
   const isOpen = (lane: string) => {
-    if (busy.has(lane)) return false;
+    if (busy.has(lane) || (only !== null && lane !== only)) return false;
     const until = lacking.get(lane);
     if (until !== undefined && until > performance.now()) return false;
     lacking.delete(lane);
@@ -64,6 +68,10 @@ export function createDeliveries(options: DeliveryOptions): Deliveries {
         : { state: 'unconfigured', detail: route.missing };
       const outcome = outbox.settle(delivery, sent);
       onOutcome(delivery, outcome);
+      if (once && outcome.state === 'later' && outcome.everybody) {
+        lacking.set(lane, Number.POSITIVE_INFINITY);
+        return;
+      }
       if (outcome.state !== 'unconfigured') continue;
       lacking.set(lane, performance.now() + LOOK_UNCONFIGURED);
       return;
@@ -118,10 +126,12 @@ export function createDeliveries(options: DeliveryOptions): Deliveries {
         while (performance.now() < end) {
           look();
           if (busy.size > 0) await Promise.race([...busy.values(), Bun.sleep(end - performance.now())]);
-          const open = outbox.lanes().filter((lane) => !lacking.has(lane));
+          const open = outbox
+            .lanes()
+            .filter((lane) => !lacking.has(lane) && (only === null || lane === only));
           const wait = outbox.nextDue(open);
           if (busy.size > 0) continue;
-          if (wait === null || performance.now() + wait >= end) break;
+          if (wait === null || (once && wait > 0) || performance.now() + wait >= end) break;
           await Bun.sleep(Math.max(10, wait));
         }
         await Promise.all(busy.values());

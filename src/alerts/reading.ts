@@ -31,8 +31,8 @@ export interface AlertsReading {
     keys?: readonly string[];
     limit: number;
   }): KeptDelivery[];
-  /** How many wait in each lane, and how many are dead. */
-  standing(): { waiting: { lane: string; count: number }[]; dead: number };
+  /** How many wait in each lane, since when (wall time) and whether any was tried in vain; how many are dead. */
+  standing(): { waiting: { lane: string; count: number; since: number; tried: number }[]; dead: number };
   close(): void;
 }
 
@@ -92,8 +92,9 @@ export function openAlertsReading(path: string): AlertsReading | null {
       );
     },
     standing: () => ({
-      waiting: all<{ lane: string; count: number }>(
-        "SELECT lane, count(*) AS count FROM delivery WHERE state = 'waiting' GROUP BY lane ORDER BY lane",
+      waiting: all<{ lane: string; count: number; since: number; tried: number }>(
+        `SELECT lane, count(*) AS count, min(made) AS since, max(attempts) > 0 AS tried
+         FROM delivery WHERE state = 'waiting' GROUP BY lane ORDER BY lane`,
       ),
       dead: all<{ dead: number }>("SELECT count(*) AS dead FROM delivery WHERE state = 'dead'")[0]!.dead,
     }),

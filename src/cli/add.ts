@@ -5,6 +5,7 @@ import { Failure } from '../base/failure.ts';
 import { type Paths, pathsOf } from '../base/paths.ts';
 import { type Added, addPreset, addRules } from '../config/edit.ts';
 import { loadPolicy } from '../config/load.ts';
+import { refanged } from '../names/defanged.ts';
 import { displayName, printable } from '../names/display.ts';
 import { parseHost } from '../names/host.ts';
 import { ruleText } from '../policy/decide.ts';
@@ -54,7 +55,8 @@ async function addHosts(
     );
   const ports = port.map(parsePort);
   const until = options.for === undefined ? null : now + durationOf(options.for);
-  const additions = hosts.map((host) => ({ host, ports, agent, until, note, force }));
+  // As our own messages write it, too.
+  const additions = hosts.map((host) => ({ host: refanged(host), ports, agent, until, note, force }));
   const added = addRules(file, additions, paths);
   await recordEdit(
     paths,

@@ -71,6 +71,12 @@ export function createProgram(): Command {
       '--force',
       'allow --socket also for a socket that leads out of the fence (docker, D-Bus, systemd, ssh agents)',
     )
+    .option(
+      '--publish <place>',
+      '[HOST:]PORT[:PORT]: let in who connects here (127.0.0.1) to a port of the command (repeatable)',
+      many,
+    )
+    .option('--proxy-only', 'build no fence, only set the proxy variables: NOT ENFORCED')
     .option('--fresh', 'forget what earlier runs of this agent wrote to its copy of the home')
     .option('--quiet', 'say nothing but what goes wrong: no refusals, no summary')
     .option('--json', 'report refusals and the summary on standard error as JSON lines')
@@ -329,7 +335,11 @@ export async function runProgram(words: readonly string[]): Promise<number> {
   }
   const isRun = words[0] === 'egress' && words[1] === 'run';
   try {
-    if (!isRun) await (await import('./standing.ts')).warnOfBrokenPolicy(words);
+    if (!isRun) {
+      const { warnOfBrokenPolicy, warnOfWaitingMessages } = await import('./standing.ts');
+      await warnOfBrokenPolicy(words);
+      await warnOfWaitingMessages(words);
+    }
     await createProgram().parseAsync([...words], { from: 'user' });
     return Number(process.exitCode ?? EXIT.done);
   } catch (error) {

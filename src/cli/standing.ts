@@ -1,6 +1,6 @@
 /**
- * What every call of the program tells, whatever was asked: that the policy does not parse. Fences that run
- * keep the one before it, so nobody would notice otherwise.
+ * What every call of the program tells, whatever was asked: that the policy does not parse (fences that run
+ * keep the one before it, so nobody would notice otherwise), and that messages about alerts wait.
  */
 import { statSync } from 'node:fs';
 import { Failure } from '../base/failure.ts';
@@ -26,6 +26,15 @@ export async function warnOfBrokenPolicy(words: readonly string[]): Promise<void
     const first = error.message.split('\n')[0]!;
     say(`the policy is broken, and fences that run keep the one before it: ${first}`);
   }
+}
+
+export async function warnOfWaitingMessages(words: readonly string[]): Promise<void> {
+  if (words[0] !== 'egress' || words.includes('--help') || words.includes('-h')) return;
+  // It tells them one by one.
+  if (words[1] === 'alerts' && words[2] === 'deliver') return;
+  const { waitingMessages } = await import('./waiting.ts');
+  const given = words.indexOf('--policy');
+  for (const text of await waitingMessages(pathsOf(), given < 0 ? undefined : words[given + 1])) say(text);
 }
 
 /** Octets; null for no file, 0 for one that cannot be seen. */

@@ -1,5 +1,6 @@
 /** `HOST` or `HOST:PORT` as a person types it, with an explanation for what people type instead. */
 import { Failure } from '../base/failure.ts';
+import { refanged } from '../names/defanged.ts';
 import { printable } from '../names/display.ts';
 import { type Host, parseHost } from '../names/host.ts';
 import { readPattern } from '../policy/pattern.ts';
@@ -13,7 +14,9 @@ export function parsePort(text: string): number {
 }
 
 /** Throws a Failure that says what is wrong and what was probably meant. */
-export function parseTarget(text: string): { host: Host; port: number | null } {
+export function parseTarget(words: string): { host: Host; port: number | null } {
+  // As our own messages write it, too.
+  const text = refanged(words);
   const bracketed = /^(\[[^\]]*\])(?::(.*))?$/.exec(text);
   const colons = text.split(':').length - 1;
   const [, name, port] = bracketed ?? (colons === 1 ? /^([^:]*):(.*)$/.exec(text)! : [text, text, undefined]);

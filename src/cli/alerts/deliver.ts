@@ -72,7 +72,7 @@ async function tryAll(options: Options, lane: string | null) {
     const now = systemClock.now();
     hurry(desk.db, lane, now);
     if (options.retry === true) revive(desk.db, lane, personName(), now);
-    await desk.deliver(PATIENCE, (_, { state }) => {
+    await desk.deliver(PATIENCE, lane, (_, { state }) => {
       if (state === 'delivered') delivered++;
     });
     return { delivered, missing: (name: string) => missingFor(name, channelsOf(desk.policy)) };

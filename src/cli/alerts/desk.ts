@@ -21,8 +21,12 @@ export interface Desk {
   policy: Policy;
   db: Database;
   outbox: Outbox;
-  /** Has delivered what is due, for so long at most. */
-  deliver(milliseconds: number, onOutcome?: (delivery: Delivery, outcome: Outcome) => void): Promise<void>;
+  /** Has delivered what is due, each tried once, for so long at most; `lane`: only there. */
+  deliver(
+    milliseconds: number,
+    lane?: string | null,
+    onOutcome?: (delivery: Delivery, outcome: Outcome) => void,
+  ): Promise<void>;
   /** Puts what was done among the records. */
   close(): void;
 }
@@ -40,8 +44,9 @@ export function openDesk(policyFile?: string): Desk {
   });
   return {
     ...{ paths, policy, db, outbox },
-    async deliver(milliseconds, onOutcome = () => {}) {
-      const deliveries = createDeliveries({ outbox, channels: () => channelsOf(policy), onOutcome });
+    async deliver(milliseconds, lane = null, onOutcome = () => {}) {
+      const channels = () => channelsOf(policy);
+      const deliveries = createDeliveries({ outbox, channels, lane, once: true, onOutcome });
       await deliveries.drain(milliseconds);
       await deliveries.close();
     },

@@ -1,0 +1,84 @@
+/** What every call of the program tells: that messages about alerts wait, or were given up, and why. */
+import { existsSync } from 'node:fs';
+import type { AlertsReading } from '../alerts/reading.ts';
+import { systemClock } from '../base/clock.ts';
+import { Failure } from '../base/failure.ts';
+import type { Paths } from '../base/paths.ts';
+import { printable } from '../names/display.ts';
+
+/** Milliseconds in which a message that nobody has tried yet is nothing to speak of. */
+const SOON = 10_000;
+const MOST_LANES = 3;
+
+/** Sentences; none where all is well. Takes a file's existence to answer where there never was an alert. */
+export async function waitingMessages(paths: Paths, policyFile?: string): Promise<string[]> {
+  if (!existsSync(paths.alerts)) return [];
+  try {
+    const { openAlertsReading } = await import('../alerts/reading.ts');
+    const reading = openAlertsReading(paths.alerts);
+    if (reading === null) return [];
+    const { waiting, dead } = reading.standing();
+    reading.close();
+    const sentences = waiting.length === 0 ? [] : await waitingSentences(paths, waiting, policyFile);
+    if (dead > 0)
+      sentences.push(
+        `${messages(dead)} could not be delivered and ${dead === 1 ? 'was' : 'were'} given up; try again with: clawctl egress alerts deliver --retry`,
+      );
+    return sentences;
+  } catch (error) {
+    if (error instanceof Failure) return [error.message];
+    throw error;
+  }
+}
+
+const messages = (count: number) => `${count} ${count === 1 ? 'message' : 'messages'} about alerts`;
+
+async function waitingSentences(
+  paths: Paths,
+  waiting: ReturnType<AlertsReading['standing']>['waiting'],
+  policyFile: string | undefined,
+): Promise<string[]> {
+  const missing = await missingOf(paths, policyFile);
+  const sentences: string[] = [];
+  const lacking = waiting.flatMap(({ lane, count }) => {
+    const what = missing(lane);
+    return what === null ? [] : [{ lane, count, what }];
+  });
+  for (const { lane, count, what } of lacking.slice(0, MOST_LANES))
+    sentences.push(
+      `${messages(count)} cannot be delivered to ${printable(lane)} yet: ${what}; see: clawctl egress alerts check`,
+    );
+  if (lacking.length > MOST_LANES)
+    sentences.push(
+      `nor can those to ${lacking.length - MOST_LANES} others; see: clawctl egress alerts check`,
+    );
+  const now = systemClock.now();
+  const late = waiting.filter(
+    ({ lane, tried, since }) => missing(lane) === null && (tried > 0 || now - since > SOON),
+  );
+  if (late.length > 0)
+    sentences.push(
+      `${messages(late.reduce((sum, { count }) => sum + count, 0))} ${late[0]!.count === 1 && late.length === 1 ? 'waits' : 'wait'} to be delivered; see: clawctl egress alerts deliver`,
+    );
+  return sentences;
+}
+
+/** What a lane lacks; nothing is known while the policy is broken, which others tell. */
+async function missingOf(
+  paths: Paths,
+  policyFile: string | undefined,
+): Promise<(lane: string) => string | null> {
+  try {
+    const [{ loadPolicy }, { channelsOf }, { missingFor }] = await Promise.all([
+      import('../config/load.ts'),
+      import('../policy/policy.ts'),
+      import('../alerts/lane.ts'),
+    ]);
+    const { policy } = loadPolicy(policyFile === undefined ? { paths } : { paths, policyFile });
+    const channels = channelsOf(policy);
+    return (lane) => missingFor(lane, channels);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return () => null;
+  }
+}
