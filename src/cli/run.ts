@@ -5,16 +5,15 @@
 import { basename, resolve } from 'node:path';
 import { Failure } from '../base/failure.ts';
 import { pathsOf } from '../base/paths.ts';
-import type { Outcome } from '../compose/fence.ts';
-import { printable } from '../names/display.ts';
 import { isReadByKey } from '../os/terminal.ts';
 import { isAgentName } from '../policy/agentname.ts';
 import { launch } from '../sandbox/launch.ts';
 import { givenBack } from './environment.ts';
-import { jsonText } from './output.ts';
 import type { RunArguments } from './runarguments.ts';
 
 const STDERR = 2;
+/** Sockets that can lead inside at once, where a port is published. */
+const DIALERS = 128;
 
 /** Resolves to the exit code: the command's own, or 125 to 127 (see RUN_EXIT). */
 export async function run(words: RunArguments): Promise<number> {
@@ -27,6 +26,9 @@ export async function run(words: RunArguments): Promise<number> {
 }
 
 async function fence(words: RunArguments): Promise<number> {
+  if (words.proxyOnly) return (await import('./proxyonly.ts')).runByProxy(words, agentOf(words));
+  const publications =
+    words.publish.length === 0 ? [] : (await import('./publication.ts')).publicationsOf(words.publish);
   const paths = pathsOf();
   const agent = agentOf(words);
   const session = crypto.randomUUID();
@@ -44,31 +46,23 @@ async function fence(words: RunArguments): Promise<number> {
     cwd: process.cwd(),
     paths,
     policyFiles: [paths.policy, paths.machinePolicy, ...(policyFile === null ? [] : [policyFile])],
+    dialers: publications.length === 0 ? 0 : DIALERS,
   });
   launching.catch(() => undefined); // it is awaited further down, and may fail before
 
-  const [{ serveFence }, { createTeller }] = await Promise.all([
+  const [{ serveFence }, { createTeller }, { summaryJson, summaryLines, tellingOf }] = await Promise.all([
     import('../compose/fence.ts'),
     import('./teller.ts'),
+    import('./runreport.ts'),
   ]);
   const { quiet, json } = words;
   const teller = createTeller({ json, isHeld: () => isReadByKey(STDERR) });
   try {
-    const outcome = await serveFence({ agent, session, paths, policyFile }, launching, {
-      notice: (text) => {
-        if (!quiet) teller.say(text);
-      },
-      alarm: teller.say,
-      failure: ({ code, message, fix }) => {
-        const kept = code.startsWith('policy')
-          ? 'the policy is broken, and the one before it stays in force: '
-          : '';
-        teller.say([kept + message, ...(fix === undefined ? [] : [fix])].join('\n  '));
-      },
-      refusal: (refusal) => {
-        if (!quiet) teller.refusal(refusal);
-      },
-    });
+    const outcome = await serveFence(
+      { agent, session, paths, policyFile, publications },
+      launching,
+      tellingOf(teller, quiet),
+    );
     const last = json ? [summaryJson(agent, session, outcome)] : summaryLines(agent, outcome);
     await teller.close(quiet ? [] : last);
     return outcome.code;
@@ -76,28 +70,6 @@ async function fence(words: RunArguments): Promise<number> {
     await teller.close([]);
     throw error;
   }
-}
-
-function summaryLines(agent: string, { tally, changedTools }: Outcome): string[] {
-  const { requests, blocked, failed, hosts } = tally;
-  const count = (number: number, noun: string) => `${number} ${noun}${number === 1 ? '' : 's'}`;
-  const lines = [
-    `clawctl: ${agent} made ${count(requests, 'request')} to ${count(hosts.size, 'host')}, ${blocked} blocked${failed > 0 ? `, ${failed} failed` : ''}; see: clawctl egress ${blocked > 0 ? 'blocked' : 'stats'} --agent ${agent}`,
-  ];
-  // Whoever works here next may run what they say.
-  if (changedTools.length > 0)
-    lines.unshift(
-      `clawctl: look before you use them, tools execute what these changed files say: ${changedTools.map(printable).join(', ')}`,
-    );
-  return lines;
-}
-
-function summaryJson(agent: string, session: string, { code, tally, changedTools }: Outcome): string {
-  return jsonText({
-    ...{ schema: 'clawctl.egress.run/v1', agent, session, exit_code: code },
-    ...{ ...tally, hosts: tally.hosts.size },
-    changed_files: changedTools,
-  });
 }
 
 function agentOf(words: RunArguments): string {

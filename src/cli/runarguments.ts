@@ -9,15 +9,18 @@ export interface RunArguments {
   write: string[];
   read: string[];
   socket: string[];
+  publish: string[];
   force: boolean;
   fresh: boolean;
   quiet: boolean;
   json: boolean;
+  /** `--proxy-only`. */
+  proxyOnly: boolean;
   command: string[];
 }
 
-const FLAGS = ['force', 'fresh', 'quiet', 'json'] as const;
-const LISTS = ['write', 'read', 'socket'] as const;
+const FLAGS = ['force', 'fresh', 'quiet', 'json', 'proxyOnly'] as const;
+const LISTS = ['write', 'read', 'socket', 'publish'] as const;
 const VALUES = ['agent', 'policy'] as const;
 
 export const NO_RUN_OPTIONS = {
@@ -26,22 +29,32 @@ export const NO_RUN_OPTIONS = {
   write: [] as string[],
   read: [] as string[],
   socket: [] as string[],
+  publish: [] as string[],
   force: false,
   fresh: false,
   quiet: false,
   json: false,
+  proxyOnly: false,
 };
 
 /** Takes what follows `egress run`. Null: not well formed, or the person asks for help. */
 export function readRunArguments(words: readonly string[]): RunArguments | null {
-  const result: RunArguments = { ...NO_RUN_OPTIONS, write: [], read: [], socket: [], command: [] };
+  const result: RunArguments = {
+    ...NO_RUN_OPTIONS,
+    write: [],
+    read: [],
+    socket: [],
+    publish: [],
+    command: [],
+  };
   for (let at = 0; at < words.length; at++) {
     const word = words[at]!;
     if (word === '--' || !word.startsWith('-')) {
       result.command = words.slice(word === '--' ? at + 1 : at);
       return result.command.length > 0 && result.command[0] !== '' ? result : null;
     }
-    const [, name, , inline] = /^--([a-z]+)(=([\s\S]*))?$/.exec(word) ?? [];
+    const [, spelled, , inline] = /^--([a-z]+(?:-[a-z]+)*)(=([\s\S]*))?$/.exec(word) ?? [];
+    const name = spelled?.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
     const flag = FLAGS.find((each) => each === name);
     if (flag !== undefined) {
       if (inline !== undefined) return null;

@@ -26,6 +26,8 @@ interface Options {
   json: boolean;
   /** True while another program has the terminal in raw mode. */
   isHeld: () => boolean;
+  /** False: there is no fence, and every line about refusals says so. */
+  enforced?: boolean;
   /** Writes without blocking; calls back when done. */
   write?: (text: string, done: () => void) => void;
 }
@@ -35,6 +37,7 @@ const writeToStderr = (text: string, done: () => void) => {
 };
 
 export function createTeller(options: Options): Teller {
+  const mark = options.enforced === false ? 'NOT ENFORCED: ' : '';
   const put = options.write ?? writeToStderr;
   const told = new Set<string>();
   const waiting: string[] = [];
@@ -80,9 +83,13 @@ export function createTeller(options: Options): Teller {
       }
       told.add(key);
       lines++;
-      line(options.json ? jsonText(asItem(refusal)) : `clawctl: ${sentence(refusal)}`);
+      line(
+        options.json
+          ? jsonText({ ...asItem(refusal), ...(mark === '' ? {} : { enforced: false }) })
+          : `clawctl: ${mark}${sentence(refusal)}`,
+      );
       if (lines === MOST_LINES && !options.json)
-        line('clawctl: further refusals are only counted; clawctl egress blocked shows them all');
+        line(`clawctl: ${mark}further refusals are only counted; clawctl egress blocked shows them all`);
       flush(false);
     },
     async close(last) {
@@ -90,7 +97,7 @@ export function createTeller(options: Options): Teller {
       timer = null;
       if (counted > 0 && !options.json) {
         const were = counted === 1 ? 'refusal was' : 'refusals were';
-        line(`clawctl: ${counted} more ${were} not told one by one; see: clawctl egress blocked`);
+        line(`clawctl: ${mark}${counted} more ${were} not told one by one; see: clawctl egress blocked`);
       }
       for (const text of last) line(text);
       const emptied = new Promise<void>((resolve) => {

@@ -2,9 +2,11 @@
  * One fence: a gateway behind the sockets of one sandbox, with the DNS stub and its addresses. Everything is closed in
  * the opposite order, and nothing runs in the sandbox before all of it stands.
  */
+import { createAlerts } from '../alerts/start.ts';
 import { systemClock } from '../base/clock.ts';
 import { compileFromNowOn } from '../base/compiler.ts';
 import type { Paths } from '../base/paths.ts';
+import { type Kill, killOf } from '../config/killswitch.ts';
 import { createQuestionLog } from '../dns/questions.ts';
 import { serveStub } from '../dns/serve.ts';
 import { createStub } from '../dns/stub.ts';
@@ -16,6 +18,7 @@ import { readLastRefusals, readRefusals, type RefusedPacket as SeenPacket } from
 import { modeOf } from '../policy/policy.ts';
 import type { Sandbox } from '../sandbox/launch.ts';
 import { describe, killsText, openCore, type Telling, whenThere } from './core.ts';
+import type { Publication, Published } from './publish.ts';
 
 /** How often packets that the fence refused are collected. */
 const PACKET_MILLISECONDS = 100;
@@ -25,6 +28,7 @@ export interface FenceRequest {
   session: string;
   paths: Paths;
   policyFile: string | null;
+  publications: readonly Publication[];
 }
 
 /** What the session did, for the line at its end. The store has it in full. */
@@ -55,14 +59,17 @@ export async function serveFence(
   // Closed in the opposite order, however this ends.
   await using closers = new AsyncDisposableStack();
   closers.defer(() => whenThere(launching, (sandbox) => sandbox.stop()));
+  // Ended when everything is recorded.
+  const alerts = createAlerts({ paths: request.paths, policyFile: request.policyFile });
+  closers.defer(() => alerts.stop());
   const tally: Tally = { requests: 0, blocked: 0, failed: 0, hosts: new Set() };
   const core = await openCore(
-    { ...request, watched: (recorder) => counted(recorder, tally) },
+    { ...request, watched: (recorder) => counted(recorder, tally, alerts.wake) },
     telling,
     closers,
   );
   const { gateway, recorder, record } = core;
-  core.onKills = (kills) => telling.alarm(killsText(kills));
+  const isStopped = (kills: readonly Kill[]) => killOf(kills, agent) !== null;
 
   const sandbox = await launching;
   const names = createSyntheticAddresses({ clock });
@@ -90,13 +97,29 @@ export async function serveFence(
   const collecting = setInterval(collectPackets, PACKET_MILLISECONDS);
   closers.defer(() => clearInterval(collecting));
 
+  let published: Published | null = null;
+  if (request.publications.length > 0) {
+    published = (await import('./publish.ts')).publish(request.publications, sandbox.dialers);
+    closers.defer(published.close);
+    published.stop(isStopped(core.kills()));
+  }
+  core.onKills = (kills) => {
+    telling.alarm(killsText(kills));
+    published?.stop(isStopped(kills));
+  };
+
   await sandbox.verify();
   for (const text of sandbox.notices) telling.notice(text);
   if (modeOf(core.loaded().policy) === 'observe') telling.alarm('NOT ENFORCED: the policy only observes');
   if (core.kills().length > 0) telling.alarm(killsText(core.kills()));
-  record('gateway-started', describe(core.loaded()));
+  const places = request.publications.map(
+    ({ host, port, inside }) => `${host}:${port} leads to port ${inside} inside`,
+  );
+  for (const place of places) telling.notice(place);
+  record('gateway-started', [describe(core.loaded()), ...places].join('; '));
   sandbox.go();
   compileFromNowOn();
+  alerts.wakeLater();
   const code = await sandbox.exited;
   if (refusalLog !== null) {
     const { packets, missed } = readLastRefusals(refusalLog, sandbox.listeners.dnsUdp[0]!);
@@ -110,9 +133,10 @@ export async function serveFence(
 const MOST_HOSTS = 10_000;
 
 /** The same recorder; what passes through it is counted. */
-function counted(recorder: Recorder, tally: Tally): Recorder {
+export function counted(recorder: Recorder, tally: Tally, onEvent = () => {}): Recorder {
   return {
     decide(event) {
+      onEvent();
       const { count = 1 } = event;
       tally.requests += count;
       if (event.verdict !== 'allow') tally.blocked += count;
@@ -120,6 +144,7 @@ function counted(recorder: Recorder, tally: Tally): Recorder {
       return recorder.decide(event);
     },
     note(event) {
+      onEvent();
       if (event.kind === 'refusal') tally.blocked++;
       if (event.kind === 'close' && event.outcome === 'failed') tally.failed++;
       recorder.note(event);

@@ -3,6 +3,7 @@
  * and when it is told to; what it obeys comes over the channel and from the files of the policy.
  */
 import { readFileSync } from 'node:fs';
+import { createAlerts } from '../alerts/start.ts';
 import { systemClock } from '../base/clock.ts';
 import { compileFromNowOn } from '../base/compiler.ts';
 import { Failure } from '../base/failure.ts';
@@ -94,9 +95,20 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
     alarm: (text) => tell({ kind: 'said', text }),
     refusal: () => {},
   };
-  const tokens = watchTokens(start.paths.tokens, () => core.gateway.rejudge(), telling.failure);
+  let core: Core | null = null;
+  const tokens = watchTokens(
+    start.paths.tokens,
+    () => core?.gateway.rejudge(),
+    (failure) => {
+      telling.failure(failure);
+      core?.gateway.rejudge();
+    },
+  );
   closers.defer(() => tokens.close());
-  const core: Core = await openCore(
+  // One worker evaluates for all; where it dies, it is started anew.
+  const alerts = start.slot === 0 ? createAlerts({ paths: start.paths, policyFile: start.policyFile }) : null;
+  closers.defer(() => alerts?.stop());
+  core = await openCore(
     {
       agent: 'clawctl',
       session,
@@ -110,19 +122,20 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
     telling,
     closers,
   );
-  const { gateway, recorder, record } = core;
+  const { gateway, recorder, record, reload, loaded, kills } = core;
   compileFromNowOn();
-  core.onReplaced = () => {
+  alerts?.wake();
+  core.onReplaced = (widened) => {
     rejected = null;
-    tell({ kind: 'policy', listen: listenOf(core.loaded().policy) });
-    tell({ kind: 'said', text: `the policy has changed: ${describe(core.loaded())}` });
+    tell({ kind: 'policy', listen: listenOf(loaded().policy) });
+    tell({ kind: 'said', text: [`the policy has changed: ${describe(loaded())}`, ...widened].join('\n  ') });
   };
   core.onKills = (kills) =>
     tell({
       kind: 'said',
       text: kills.length === 0 ? 'the kill switch is off again' : kills.map(killText).join('; '),
     });
-  record('gateway-started', `worker ${start.slot}: ${describe(core.loaded())}`);
+  record('gateway-started', `worker ${start.slot}: ${describe(loaded())}`);
   if (start.restarted !== null) record('worker-restarted', `worker ${start.slot}: ${start.restarted}`);
 
   const beat = () =>
@@ -131,7 +144,7 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
       connections: gateway.openConnections(),
       writable: recorder.writable,
       rejected,
-      kills: core.kills().map(killText),
+      kills: kills().map(killText),
     });
   beat();
   const beating = setInterval(beat, BEAT_MILLISECONDS);
@@ -211,7 +224,7 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
         for (const id of message.ids) unlisten(id);
         return;
       case 'reload':
-        core.reload();
+        reload();
         // Certificates are read when a listener begins.
         for (const [id, { entry }] of [...open])
           if (entry.kind === 'proxy' && entry.tls !== null) void listen(id, entry, unlisten(id, true));

@@ -18,7 +18,7 @@ const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 /** No message of ours carries more. The kernel's limit is 253. */
-const MOST_DESCRIPTORS = 16;
+export const MOST_DESCRIPTORS = 16;
 
 export interface ReceivedDescriptors {
   /** They belong to the caller, closed on exec. */

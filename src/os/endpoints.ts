@@ -87,7 +87,7 @@ export function openAnotherListener(endpoint: EndpointBytes): number {
 }
 
 /** A UDP socket, and one that listens for TCP on the same port. */
-export function openDnsSockets(endpoint: EndpointBytes): [udp: number, tcp: number] {
+export function openDnsSockets(endpoint: EndpointBytes, attempts = 16): [udp: number, tcp: number] {
   const udp = openBound(endpoint, SOCK_DGRAM, false);
   try {
     const tcp = openBound({ ...endpoint, port: portOf(udp) }, SOCK_STREAM, false);
@@ -95,6 +95,8 @@ export function openDnsSockets(endpoint: EndpointBytes): [udp: number, tcp: numb
     return [udp, tcp];
   } catch (error) {
     libc.close(udp);
+    // A port that is free for the one may be taken for the other.
+    if (endpoint.port === 0 && attempts > 1 && isTaken(error)) return openDnsSockets(endpoint, attempts - 1);
     throw error;
   }
 }

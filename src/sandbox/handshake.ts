@@ -4,6 +4,7 @@
  *
  *   inside  → outside  `network`  the fence's network stands; with it the descriptors named in `sockets`
  *   outside → inside   `plan`     what to mount and what to run (may be sent at any time before)
+ *   inside  → outside  `dialers`  only where the plan asks for some: sockets for the outside to connect in here with
  *   inside  → outside  `locked`   mounted, every privilege dropped, canaries tried; nothing can be regained now
  *   outside → inside   `go`       after the outside has looked for itself
  *   end of file                   the command has been executed (the socket closes by execve)
@@ -82,6 +83,8 @@ export interface Plan {
   /** The person's own soft limit of open files (the runtime raises it for itself), or null to leave it. */
   openFiles: number | null;
   canaries: Canary[];
+  /** How many sockets the outside wants of the inside's network, to connect to servers of the command. */
+  dialers: number;
 }
 
 /** `refusals` is an NFLOG socket; it is missing where the kernel cannot log. The `6` ones need IPv6. */
@@ -95,6 +98,11 @@ export interface NetworkReport {
   ipv6: boolean;
   /** False: this kernel cannot log; packets are refused all the same, but not seen. */
   refusalLog: boolean;
+}
+
+/** With at most 16 of the sockets that the plan asks for; as many of these as it takes. */
+export interface DialersReport {
+  kind: 'dialers';
 }
 
 export interface LockedReport {
@@ -131,7 +139,7 @@ export interface FailureReport {
   exit: number;
 }
 
-export type InsideMessage = NetworkReport | LockedReport | FailureReport;
+export type InsideMessage = NetworkReport | DialersReport | LockedReport | FailureReport;
 export type OutsideMessage = { kind: 'plan'; plan: Plan } | { kind: 'go' };
 
 export interface Received<T> {

@@ -4,6 +4,8 @@
  * mounts the layers, gives up everything and becomes the command. Nothing of it is left then. It loads no library,
  * nor those of the runtime: a person waits for it.
  */
+import { closeDescriptor, MOST_DESCRIPTORS } from '../os/descriptors.ts';
+import { openDialers } from '../os/dialers.ts';
 import { EINVAL, ENOENT, errnoName } from '../os/errno.ts';
 import { executeFile, resetSignals } from '../os/execute.ts';
 import { kindAt } from '../os/files.ts';
@@ -65,6 +67,7 @@ export function inner(): never {
     step = 'mount';
     stopPropagation();
     const layers = plan.mounts.map(perform).filter((layer) => layer !== null);
+    if (plan.dialers > 0) sendDialers(plan.dialers);
     step = 'cwd';
     check('chdir', libc.chdir(cString(textToBytes(plan.cwd))), plan.cwd);
     step = 'lockdown';
@@ -148,6 +151,14 @@ function raiseFirewall(families: readonly (4 | 6)[]): number | null {
     applyRuleset({ ...ports, logGroup: null });
     return null;
   }
+}
+
+function sendDialers(count: number): void {
+  step = 'listeners';
+  const fds = openDialers(count, hasIpv6());
+  for (let at = 0; at < count; at += MOST_DESCRIPTORS)
+    sendMessage(CHANNEL, { kind: 'dialers' }, fds.slice(at, at + MOST_DESCRIPTORS));
+  for (const fd of fds) closeDescriptor(fd);
 }
 
 function awaitPlan(): Plan {

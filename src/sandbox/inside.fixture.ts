@@ -109,6 +109,7 @@ export function startInside({ command, plan = {}, bwrap = [], stdin = 'null', gu
     ignoredSignals: [],
     openFiles: null,
     canaries: [],
+    dialers: 0,
     ...plan,
   };
   sendMessage(ours, { kind: 'plan', plan: whole });

@@ -19,6 +19,7 @@ import { fenceFiles } from './etc.ts';
 import { isWithin } from './folders.ts';
 import {
   bytesToText,
+  type DialersReport,
   type FenceSocket,
   type InsideMessage,
   type LockedReport,
@@ -55,6 +56,8 @@ export interface LaunchRequest {
   cwd: string;
   paths: Paths;
   policyFiles: string[];
+  /** How many sockets to bring out with which servers of the command can be reached; see os/dialers.ts. */
+  dialers: number;
 }
 
 export interface Sandbox {
@@ -62,6 +65,8 @@ export interface Sandbox {
   listeners: { tcp: number; dnsUdp: number[]; dnsTcp: number[] };
   /** For readRefusals; null where the kernel cannot log. Closed by `stop`. */
   refusalLog: number | null;
+  /** As many as were asked for; whoever uses them owns them. */
+  dialers: number[];
   /** What the person must be told, a sentence each. */
   notices: string[];
   /** Looks from outside whether the fence holds. Throws Failure: then nothing may run. */
@@ -97,9 +102,13 @@ export async function launch(request: LaunchRequest): Promise<Sandbox> {
     const network = await nextMessage<NetworkReport>(started, 'network', request);
     started.owned.push(...network.descriptors);
     started.stdio.begin();
+    const dialers: number[] = [];
+    while (dialers.length < request.dialers)
+      dialers.push(...(await nextMessage<DialersReport>(started, 'dialers', request)).descriptors);
+    started.owned.push(...dialers);
     // A few milliseconds away by now, and all that is left to be done waits for it.
     const locked = await nextMessage<LockedReport>(started, 'locked', request);
-    return standing(request, started, canaries, network, locked, tools);
+    return standing(request, started, canaries, network, dialers, locked, tools);
   } catch (error) {
     canaries?.close();
     await end(started);
@@ -240,6 +249,7 @@ function planOf(request: LaunchRequest, started: Started, canaries: Canaries): P
     ignoredSignals: ignoredSignals(),
     openFiles: openFileLimit(),
     canaries: canaries.list,
+    dialers: request.dialers,
   };
 }
 
@@ -271,6 +281,7 @@ function standing(
   started: Started,
   canaries: Canaries,
   network: NetworkReport & { descriptors: number[] },
+  dialers: number[],
   locked: LockedReport & { pid: number },
   tools: Snapshot,
 ): Sandbox {
@@ -295,10 +306,11 @@ function standing(
   return {
     listeners: { tcp: of('tcp')[0]!, dnsUdp: of('dnsUdp4', 'dnsUdp6'), dnsTcp: of('dnsTcp4', 'dnsTcp6') },
     refusalLog,
+    dialers,
     notices,
     async verify() {
       checkProcesses(inside);
-      checkSockets(network.descriptors, inside);
+      checkSockets([...network.descriptors, ...dialers], inside);
       if (await canaries.visited()) broken('a process inside reached a port of ours');
       canaries.close();
       verified = true;

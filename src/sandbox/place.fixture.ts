@@ -94,6 +94,7 @@ export function makePlace(asRoot: boolean, parent = '/var/lib'): Place {
       cwd: workspace,
       paths,
       policyFiles: [paths.policy],
+      dialers: 0,
       ...options,
       environment: { ...environment, ...options.environment },
     };

@@ -69,6 +69,7 @@ async function ofFence(): Promise<Finding[]> {
         environment,
         paths,
         policyFiles: [],
+        dialers: 0,
       },
     });
     const { tcp, dnsTcp, dnsUdp } = sandbox.listeners;

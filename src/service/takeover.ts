@@ -9,6 +9,7 @@
 import {
   closeDescriptor,
   isReadable,
+  MOST_DESCRIPTORS,
   receiveDescriptors,
   receiveExactly,
   sendDescriptors,
@@ -19,7 +20,6 @@ import type { ListenEntry } from '../policy/listener.ts';
 const VERSION = 1;
 /** Milliseconds for the other side to say the next thing. */
 const PATIENCE = 5_000;
-const MOST_DESCRIPTORS = 16;
 const LONGEST_FRAME = 1 << 20;
 const DONE = 1;
 

@@ -3,7 +3,7 @@
  * Its environment is bare, whatever the supervisor's is: what a worker obeys comes over the channel alone.
  */
 import type { Subprocess } from 'bun';
-import { closeDescriptor, sendDescriptors, socketPair } from '../os/descriptors.ts';
+import { closeDescriptor, MOST_DESCRIPTORS, sendDescriptors, socketPair } from '../os/descriptors.ts';
 import { type Activity, activityOf } from '../os/process.ts';
 import type { Beat, FromWorker, Served, Start, ToWorker } from './message.ts';
 
@@ -15,8 +15,6 @@ const LONGEST_WAIT = 10_000;
 /** Milliseconds between starts of a worker that ends at once, again and again. */
 const LONGEST_PAUSE = 1_000;
 const LONG_LIFE = 5_000;
-/** No message carries more. */
-const MOST_DESCRIPTORS = 16;
 
 const ENVIRONMENT = {
   PATH: '/usr/bin:/bin',

@@ -161,7 +161,7 @@ export async function connectBy(
       },
       error() {},
     },
-  });
+  } as Bun.TCPSocketConnectOptions<undefined>);
   const read = () => {
     if (arrived.length > 0) return Promise.resolve(arrived.shift()!);
     return new Promise<string | null>((resolve) => waiting.push(resolve));
