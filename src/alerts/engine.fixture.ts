@@ -69,11 +69,10 @@ export function openMachine(
   const db = openAlertStore(path);
   const another = (others: readonly AlertRule[] = rules, own = openAlertStore(path)) =>
     createEngine({
-      ...{ store, path, db: own, clock, rules: () => others },
+      ...{ store, path, db: own, clock, source: 'egress.yaml', rules: () => others },
       outbox: createOutbox(own, clock),
-      policy: () => ({}) as Policy,
-      createDetectors: (names) =>
-        new Map([...detectors].filter(([name]) => names.has(name)).map(([name, make]) => [name, make()])),
+      context: { policy: () => ({}) as Policy },
+      detectors: () => new Map([...detectors].map(([name, make]) => [name, make()])),
     });
   const record = (...events: Event[]) => {
     const written = writer.write(events.map(rowOf));

@@ -228,14 +228,12 @@ test('a silence with a reason holds messages back, and what still fires at its e
 });
 
 test('an alert that leaves the policy is resolved', () => {
-  const rules = [alert('blocked_requests > 2 in 1 hour')];
-  const machine = openMachine(rules);
+  const machine = openMachine([alert('blocked_requests > 2 in 1 hour')]);
   machine.pass(1_000);
   machine.blocked(3);
   machine.pass(1_000);
-  rules.length = 0;
-  machine.engine.rulesChanged();
-  machine.pass(1_000);
+  machine.engine.close();
+  machine.pass(1_000, machine.another([]));
   expect(machine.messages()).toEqual(['firing', 'resolved']);
   expect(machine.incidents()).toMatchObject([{ state: 'resolved', resolvedBy: 'rule-removed' }]);
 });

@@ -9,11 +9,10 @@ import { createReading, type Reading } from '../events/reading.ts';
 import { identityOf } from '../events/store.ts';
 import { createWriter, type Writer } from '../events/writer.ts';
 import type { AlertRule } from '../policy/alerts/alertrule.ts';
-import type { Condition, DetectorName } from '../policy/alerts/condition.ts';
-import type { Policy } from '../policy/policy.ts';
 import { writeNotices } from './audit.ts';
 import { describe } from './describe.ts';
-import type { Detector, DetectorContext } from './detectors/detector.ts';
+import type { DetectorContext } from './detectors/detector.ts';
+import { createDetectors } from './detectors/detectors.ts';
 import { Evaluation } from './evaluation.ts';
 import { createHistory } from './history.ts';
 import { BEAT, Lease, LeaseLost } from './lease.ts';
@@ -24,6 +23,7 @@ import type { Outbox } from './outbox.ts';
 import { LONGEST_PAUSE, Presence } from './presence.ts';
 import { recall } from './recall.ts';
 import { type Agents, lastSequence, type RowView, visitRows } from './rows.ts';
+import { Rulesets } from './rulesets.ts';
 import { Saved } from './saved.ts';
 
 /** Rows read at once. */
@@ -41,30 +41,42 @@ export interface EngineOptions {
   path: string;
   outbox: Outbox;
   clock: Clock;
-  /** Of the moment; asked again after `rulesChanged`. */
+  /** Which policy it is that the rules are of, and the rules of the moment. */
+  source: string;
   rules: () => readonly AlertRule[];
-  policy: () => Policy;
-  createDetectors: (
-    names: ReadonlySet<DetectorName>,
-    context: DetectorContext,
-  ) => ReadonlyMap<DetectorName, Detector>;
+  context: Omit<DetectorContext, 'memory'>;
+  /** Those that the program has, if left out. */
+  detectors?: typeof createDetectors;
+}
+
+export interface Stepped {
+  /** Whether it is the one that evaluates. */
+  isHolder: boolean;
+  /** Whether there may be more to do at once. */
+  isBehind: boolean;
+  /** Whether it has given messages to the outbox. */
+  isTelling: boolean;
 }
 
 export interface Engine {
   /**
-   * Evaluates what is there, if this engine is the one that does. Answers whether it is, and whether there may be
-   * more to do at once. Throws where a database cannot be used; then try again later.
+   * Evaluates what is there, if this engine is the one that does. Throws where a database cannot be used; then try
+   * again later.
    */
-  step(): { isHolder: boolean; isBehind: boolean };
-  rulesChanged(): void;
+  step(): Stepped;
   close(): void;
 }
+
+const STANDING_BY: Stepped = { isHolder: false, isBehind: false, isTelling: false };
 
 interface Running {
   evaluation: Evaluation;
   presence: Presence;
   mutes: Mutes;
   memory: KeptMemory;
+  /** Its own rules, and all that it evaluates, as JSON. */
+  ownRules: readonly AlertRule[];
+  rules: string;
   cursor: number;
   /** The cursor as it was written. */
   saved: number;
@@ -81,6 +93,7 @@ export function createEngine(options: EngineOptions): Engine {
   const lease = new Lease(db, options.path);
   const reading: Reading = createReading(store);
   const saved = new Saved(db);
+  const rulesets = new Rulesets(db, options.source);
   const agents: Agents = new Map();
   const history = createHistory((empty, question) => reading.ask(empty, question));
   let running: Running | null = null;
@@ -104,9 +117,8 @@ export function createEngine(options: EngineOptions): Engine {
     const mutes = new Mutes(saved.cooldowns(), saved.silences(now));
     const memory = new KeptMemory(db, () => clock.now());
     const newDomains = new NewDomains();
-    const rules = options.rules();
-    const context = { policy: options.policy, memory };
-    const detectors = options.createDetectors(detectorsOf(rules), context);
+    const rules = rulesets.all(options.rules(), now);
+    const detectors = (options.detectors ?? createDetectors)(rules, { ...options.context, memory });
     const evaluation = new Evaluation({ rules, history, presence, mutes, newDomains, detectors, at });
     agents.clear();
     reading.ask(undefined, (events) =>
@@ -115,6 +127,7 @@ export function createEngine(options: EngineOptions): Engine {
     const monotonic = clock.monotonic();
     const begun: Running = {
       ...{ evaluation, presence, mutes, memory, cursor, saved: cursor, identity },
+      ...{ ownRules: options.rules(), rules: JSON.stringify(rules) },
       ...{ looked: now, written: monotonic - BEAT, refreshed: monotonic, version: versionOf() },
     };
     for (const incident of evaluation.restore(saved.open())) evaluation.remove(incident);
@@ -152,14 +165,15 @@ export function createEngine(options: EngineOptions): Engine {
     return count === BATCH;
   };
 
-  const write = (run: Running, now: number, isBehind: boolean) => {
+  /** Answers whether there are new messages. */
+  const write = (run: Running, now: number, isBehind: boolean): boolean => {
     const monotonic = clock.monotonic();
     const { evaluation, memory, mutes, presence, cursor } = run;
     const isRefresh = monotonic - run.refreshed >= REFRESH;
     const changes = evaluation.changes(isRefresh);
     if (isRefresh) run.refreshed = monotonic;
     const isDue = monotonic - run.written >= BEAT;
-    if (changes.length === 0 && !isDue && cursor === run.saved && !memory.isChanged) return;
+    if (changes.length === 0 && !isDue && cursor === run.saved && !memory.isChanged) return false;
     for (const change of changes) describe(change, history, evaluation.at, now);
     db.transaction(() => {
       lease.beat();
@@ -170,13 +184,22 @@ export function createEngine(options: EngineOptions): Engine {
     memory.saved();
     run.saved = cursor;
     run.written = monotonic;
-    if (isBehind && changes.length === 0) return;
-    writer ??= createWriter(store);
-    hasWritten = writeNotices(db, store, writer, !hasWritten) || hasWritten;
+    if (!isBehind || changes.length > 0) {
+      writer ??= createWriter(store);
+      hasWritten = writeNotices(db, store, writer, !hasWritten) || hasWritten;
+    }
+    return changes.some(({ tell }) => tell !== null);
   };
 
-  const step = (): { isHolder: boolean; isBehind: boolean } => {
-    if (!lease.seek(clock.monotonic())) return { isHolder: false, isBehind: false };
+  /** With other rules. */
+  const again = (): Stepped => {
+    running = null;
+    return { isHolder: true, isBehind: true, isTelling: false };
+  };
+
+  const step = (): Stepped => {
+    rulesets.show(options.rules(), clock.now());
+    if (!lease.seek(clock.monotonic())) return STANDING_BY;
     const now = clock.now();
     const wasReplaced = running !== null && identityOf(store) !== running.identity;
     // A clock that was set back makes all that is remembered lie in the future.
@@ -186,15 +209,17 @@ export function createEngine(options: EngineOptions): Engine {
     if (now - run.looked > LONGEST_PAUSE) run.presence.miss(run.looked, now);
     run.looked = now;
     const version = versionOf();
-    if (version !== run.version) {
+    if (version !== run.version || options.rules() !== run.ownRules) {
       run.version = version;
+      if (JSON.stringify(rulesets.all(options.rules(), now)) !== run.rules) return again();
+      run.ownRules = options.rules();
       run.mutes.silences = saved.silences(now);
       run.evaluation.acknowledge(saved.acknowledged());
     }
     const isBehind = read(run, now);
     if (!isBehind) run.evaluation.advance(now);
-    write(run, now, isBehind);
-    return { isHolder: true, isBehind };
+    const isTelling = write(run, now, isBehind);
+    return { isHolder: true, isBehind, isTelling };
   };
 
   return {
@@ -205,27 +230,13 @@ export function createEngine(options: EngineOptions): Engine {
         // What is in memory may be ahead of what is written: stand again where the database stands.
         running = null;
         saved.lost();
-        if (error instanceof LeaseLost) return { isHolder: false, isBehind: false };
+        if (error instanceof LeaseLost) return STANDING_BY;
         throw error;
       }
-    },
-    rulesChanged() {
-      running = null;
     },
     close() {
       lease.release();
       reading.close();
     },
   };
-}
-
-function detectorsOf(rules: readonly AlertRule[]): Set<DetectorName> {
-  const names = new Set<DetectorName>();
-  const look = (condition: Condition): void => {
-    if (condition.kind === 'detector') names.add(condition.name);
-    else if (condition.kind === 'not') look(condition.of);
-    else if (condition.kind === 'and' || condition.kind === 'or') for (const part of condition.of) look(part);
-  };
-  for (const { condition } of rules) look(condition);
-  return names;
 }
