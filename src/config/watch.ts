@@ -10,6 +10,7 @@
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Failure } from '../base/failure.ts';
+import { startWorker } from '../base/worker.ts';
 import { type LoadedPolicy, loadPolicy, type PolicySource } from './load.ts';
 import type { Answer } from './watch.worker.ts';
 
@@ -18,9 +19,6 @@ const LOOK_MILLISECONDS = 100;
 const MOST_RESTLESS_LOOKS = 4;
 /** Files above this size (thousands of rules) are parsed on another thread, for the data path never to stall. */
 const LARGEST_HERE = 32_768;
-
-/** In the compiled program workers are embedded under their path below `src/`. */
-const EMBEDDED = '/$bunfs/root/';
 
 export interface PolicyWatch {
   /** Reads the files again, changed or not, and calls back as for a change. */
@@ -127,9 +125,7 @@ function same(a: readonly Identity[], b: readonly Identity[]): boolean {
 
 /** Loads on a thread of its own; the policy comes back without being copied. */
 function loadElsewhere(source: PolicySource): Promise<LoadedPolicy> {
-  const worker = Bun.main.startsWith(EMBEDDED)
-    ? new Worker(`${EMBEDDED}config/watch.worker.ts`)
-    : new Worker(new URL('./watch.worker.ts', import.meta.url));
+  const worker = startWorker('config/watch.worker.ts');
   const { promise, resolve, reject } = Promise.withResolvers<LoadedPolicy>();
   worker.onmessage = ({ data }: MessageEvent<Answer>) => {
     if (data.ok) resolve(data.loaded);

@@ -1,7 +1,7 @@
 /** Starts the thread that keeps the store small. A program that ends at once never needs it. */
+import { startWorker } from '../base/worker.ts';
 import { isLogLong } from './log.ts';
 import type { Limits } from './retention.ts';
-import { startWorker } from './worker.ts';
 
 export type KeeperMessage = { store: string; limits: Limits } | 'stop';
 
@@ -15,7 +15,7 @@ export interface Keeper {
 export function startKeeper(store: string, limits: Limits): Keeper {
   let worker: Worker | null = null;
   const start = () => {
-    worker = startWorker('keeper');
+    worker = startWorker('events/keeper.worker.ts');
     worker.unref();
     worker.postMessage({ store, limits } satisfies KeeperMessage);
   };

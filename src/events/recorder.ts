@@ -5,13 +5,13 @@
  */
 import { type Clock, systemClock } from '../base/clock.ts';
 import { Failure } from '../base/failure.ts';
+import { startWorker } from '../base/worker.ts';
 import type { DecisionEvent, NoticeEvent, Recorder } from './event.ts';
 import { startKeeper } from './keeper.ts';
 import { createLedger, type Pending } from './ledger.ts';
 import { isLogLong } from './log.ts';
 import type { WriterMessage } from './recorder.worker.ts';
 import { DEFAULT_LIMITS, type Limits } from './retention.ts';
-import { startWorker } from './worker.ts';
 import type { Written } from './writer.ts';
 
 /** Milliseconds after which a decision is answered no, whatever the writing thread is waiting for. */
@@ -33,7 +33,7 @@ export interface RecorderOptions {
 /** Throws Failure where the store cannot be written to begin with. */
 export async function openRecorder(options: RecorderOptions): Promise<Recorder> {
   const { store, clock = systemClock, onFailure = () => {} } = options;
-  const worker = startWorker('recorder');
+  const worker = startWorker('events/recorder.worker.ts');
   const ledger = createLedger(clock);
   let inFlight: Pending[] | null = null;
   let late = false;

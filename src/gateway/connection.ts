@@ -292,7 +292,10 @@ export class Connection implements Judge {
     const { gate, near, far } = this.#relay;
     const answersAreDue = gate instanceof HttpGate && gate.passed > 0;
     this.#setDeadline(this.around.times.farewell);
-    this.#speaker = new Farewell(near, far, answersAreDue, last, () => this.#finished('closed'));
+    this.#relay.recall(() => {
+      if (this.#stage === 'closed') return;
+      this.#speaker = new Farewell(near, far, answersAreDue, last, () => this.#finished('closed'));
+    });
   }
 
   // What happens later.

@@ -43,7 +43,7 @@ export function listen(where: Where, accept: Accept, tls: ListenerTls | null = n
     ...(tls === null ? {} : { tls: { cert: tls.certificate, key: tls.key, ALPNProtocols: HTTP_1_1 } }),
     allowHalfOpen: true,
     socket: nativeHandlers((native) => {
-      const socket = new Socket(native);
+      const socket = new Socket(native, tls !== null);
       native.data = socket;
       socket.handler = accept(socket);
     }),

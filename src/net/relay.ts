@@ -1,4 +1,5 @@
 /** Carrying bytes between two connections until both are done. */
+import { Lane } from './lane.ts';
 import type { Ending, Socket, SocketHandler } from './socket.ts';
 
 /** Stands in the way from the near side to the far side, for as long as what passes must be looked at. */
@@ -15,6 +16,9 @@ export interface Gate {
  */
 const EARLY_MAX = 65_536;
 
+/** Octets one way after which more are expected. Below it a thread more costs more than it saves. */
+const MUCH = 8 << 20;
+
 /** Why the near side is not being read. */
 const FAR_IS_FULL = 1;
 const FAR_IS_MISSING = 2;
@@ -30,10 +34,11 @@ export class Relay implements SocketHandler {
   gate: Gate | null = null;
   /** Sees what comes from the far side before it is passed on. */
   watch: ((bytes: Uint8Array) => void) | null = null;
-  /** Asked before anything goes to the far side, where what goes there is counted against a limit. False: it does not. */
-  meter: ((octets: number) => boolean) | null = null;
+  #meter: ((octets: number) => boolean) | null = null;
   /** Who broke off first, if anybody did. */
   brokenBy: Socket | null = null;
+  #up: Lane | null = null;
+  #down: Lane | null = null;
   #early: Uint8Array[] | null = null;
   #earlyBytes = 0;
   #endEarly = false;
@@ -45,6 +50,16 @@ export class Relay implements SocketHandler {
     readonly near: Socket,
     private readonly onFinished: (ending: Ending) => void,
   ) {}
+
+  /** Asked before anything goes to the far side, where what goes there is counted against a limit. False: it does not. */
+  get meter(): ((octets: number) => boolean) | null {
+    return this.#meter;
+  }
+
+  set meter(meter: ((octets: number) => boolean) | null) {
+    this.#meter = meter;
+    if (meter !== null) this.#up?.recall(() => {});
+  }
 
   /** Joins the far side. What the gate has passed already goes out first. */
   join(far: Socket): void {
@@ -68,11 +83,22 @@ export class Relay implements SocketHandler {
       this.#earlyBytes += bytes.length;
       if (this.#earlyBytes > EARLY_MAX) this.#wait(FAR_IS_MISSING);
     } else if (!this.far.write(bytes)) this.#wait(FAR_IS_FULL);
+    else if (this.gate === null && this.meter === null && this.near.bytesIn >= MUCH) {
+      this.#up ??= new Lane(this.near, this.far, this.#uncarried);
+      this.#up.passed(bytes.length);
+    }
   }
 
+  /** A socket that has ended both ways is closed at once, so nothing may be under way in the other direction. */
   passEnd(): void {
-    if (this.far === null) this.#endEarly = true;
-    else this.far.end();
+    const { far } = this;
+    if (far === null) this.#endEarly = true;
+    else recall(this.#down, () => far.end());
+  }
+
+  /** Calls `then` once nothing is carried outside of this program: now, or soon. */
+  recall(then: () => void): void {
+    recall(this.#down, () => recall(this.#up, then));
   }
 
   /** The gate needs time: no more bytes until `resumeGate`. */
@@ -100,6 +126,10 @@ export class Relay implements SocketHandler {
     if (from !== this.near) {
       if (this.watch !== null) this.watch(bytes);
       if (!this.near.write(bytes)) from.pause();
+      else if (this.watch === null && from.bytesIn >= MUCH) {
+        this.#down ??= new Lane(from, this.near, this.#uncarried);
+        this.#down.passed(bytes.length);
+      }
     } else if (this.gate !== null) this.gate.push(bytes);
     else this.pass(bytes);
   }
@@ -110,13 +140,15 @@ export class Relay implements SocketHandler {
   }
 
   onEnd(from: Socket): void {
-    if (from !== this.near) this.near.end();
+    if (from !== this.near) recall(this.#up, () => this.near.end());
     else if (this.gate !== null) this.gate.end();
     else this.passEnd();
   }
 
   onClose(socket: Socket, ending: Ending): void {
     const other = socket === this.near ? this.far : this.near;
+    this.#up?.stop();
+    this.#down?.stop();
     if (ending === 'reset') {
       this.brokenBy ??= socket;
       other?.reset();
@@ -125,6 +157,18 @@ export class Relay implements SocketHandler {
     this.#finished = true;
     this.onFinished(this.brokenBy === null ? ending : 'reset');
   }
+
+  /** A lane is ours again; `rest` was taken from one side and has not gone to the other. */
+  #uncarried = (from: Socket, rest: Uint8Array, broken: Socket | null): void => {
+    if (!this.near.open || !this.far!.open) return;
+    if (broken !== null) {
+      this.brokenBy ??= broken;
+      this.reset();
+    } else if (from === this.near) {
+      if (rest.length > 0) this.pass(rest);
+      if (this.#waits === 0) from.resume();
+    } else if (rest.length === 0 || this.near.write(rest)) from.resume();
+  };
 
   #wait(why: number): void {
     this.#waits |= why;
@@ -135,4 +179,10 @@ export class Relay implements SocketHandler {
     this.#waits &= ~why;
     if (this.#waits === 0) this.near.resume();
   }
+}
+
+/** Calls `then` once nothing is carried on this lane. */
+function recall(lane: Lane | null, then: () => void): void {
+  if (lane === null) then();
+  else lane.recall(then);
 }

@@ -8,6 +8,7 @@
  * - `close` can come without `end`: the handler still sees `onEnd` first unless the peer reset.
  */
 import type { Socket as BunSocket, SocketHandler as BunSocketHandler } from 'bun';
+import { breakOff } from '../os/sockets.ts';
 
 /** How a connection came to its end: both sides finished, or a RST (theirs, ours, or any other error). */
 export type Ending = 'closed' | 'reset';
@@ -35,6 +36,8 @@ export class Socket {
   bytesOut = 0;
   /** False from the moment of `onClose` or of our own `reset`. */
   open = true;
+  /** How many besides this socket hold a descriptor of the connection, which would outlive our closing it. */
+  sharers = 0;
   /** Who is told. May be replaced at any time, for instance between the first bytes and the relay. */
   handler: SocketHandler = NOTHING;
 
@@ -50,7 +53,11 @@ export class Socket {
   #ending = false;
   #finSent = false;
 
-  constructor(native: Native) {
+  /** `encrypted`: the runtime speaks TLS with the peer, so what we read and write is not what is on the wire. */
+  constructor(
+    native: Native,
+    private readonly encrypted = false,
+  ) {
     this.#native = native;
   }
 
@@ -70,6 +77,16 @@ export class Socket {
   /** Undefined for a unix socket. */
   get remoteAddress(): string | undefined {
     return this.#native.remoteAddress;
+  }
+
+  /** True while bytes go both ways, and what is on the wire is what is read and written here. */
+  get plain(): boolean {
+    return this.open && !this.#peerEnded && !this.#ending && !this.encrypted;
+  }
+
+  /** True once `pause` has taken hold and everything received before has been delivered. */
+  get still(): boolean {
+    return this.#paused && this.#held === null;
   }
 
   /** Octets written but not yet taken by the kernel. */
@@ -103,6 +120,7 @@ export class Socket {
   /** Closes at once with RST, in both directions; what was not sent is dropped. `onClose` follows. */
   reset(): void {
     if (!this.open) return;
+    if (this.sharers > 0) breakOff(this.fd);
     this.open = false; // so that the native close, which may come at once, is not told twice
     this.#native.terminate();
     this.#closed('reset');

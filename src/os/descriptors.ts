@@ -12,6 +12,7 @@ const SO_RCVTIMEO = 20;
 const SCM_RIGHTS = 1;
 const SCM_CREDENTIALS = 2;
 const MFD_CLOEXEC = 1;
+const F_SETPIPE_SZ = 1031;
 const MSG_PEEK = 0x2;
 const MSG_CTRUNC = 0x8;
 const MSG_DONTWAIT = 0x40;
@@ -49,6 +50,11 @@ export function openPipe(): [number, number] {
   const pair = new Int32Array(2);
   check('pipe2', libc.pipe2(pair, O_CLOEXEC));
   return [pair[0]!, pair[1]!];
+}
+
+/** Makes room in a pipe for so many octets, or for as many as this user may have. */
+export function widenPipe(fd: number, octets: number): void {
+  libc.fcntl(fd, F_SETPIPE_SZ, octets);
 }
 
 /** Where the parts of a message lie in the one buffer that a sendmsg or recvmsg is given. */

@@ -32,6 +32,11 @@ export function originalDestination(fd: number, family: 4 | 6): { address: Uint8
   return { address: new Uint8Array(bytes), port: address.readUInt16BE(2) };
 }
 
+/** Breaks a TCP connection off with RST, whoever else holds a descriptor of it (connect(2), AF_UNSPEC). */
+export function breakOff(fd: number): void {
+  libc.connect(fd, new Uint8Array(16), 16);
+}
+
 /**
  * A number that the network namespace of a socket has to itself as long as the machine runs, or null on kernels
  * before 5.14, which do not tell.
