@@ -3,6 +3,7 @@
  * judged and recorded; nothing keeps the others, or the same ones, from going around it.
  */
 import { constants } from 'node:os';
+import { createAlerts } from '../alerts/start.ts';
 import { systemClock } from '../base/clock.ts';
 import { compileFromNowOn } from '../base/compiler.ts';
 import { Failure } from '../base/failure.ts';
@@ -25,6 +26,8 @@ export interface ProxyOnlyRequest extends Omit<FenceRequest, 'publications'> {
 export async function serveProxyOnly(request: ProxyOnlyRequest, telling: Telling): Promise<Outcome> {
   const { agent, session, command } = request;
   await using closers = new AsyncDisposableStack();
+  const alerts = createAlerts({ paths: request.paths, policyFile: request.policyFile });
+  closers.defer(() => alerts.stop());
   const tally: Tally = { requests: 0, blocked: 0, failed: 0, hosts: new Set() };
   // Other programs of this machine can reach the port too; only this command knows the token.
   const token = Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString('base64url');
@@ -32,7 +35,7 @@ export async function serveProxyOnly(request: ProxyOnlyRequest, telling: Telling
   const core = await openCore(
     {
       ...request,
-      watched: (recorder) => counted(recorder, tally),
+      watched: (recorder) => counted(recorder, tally, alerts.wake),
       gateway: (policy) => ({ identities: createIdentity({ policy, tokens: () => tokens }) }),
     },
     telling,
@@ -49,6 +52,7 @@ export async function serveProxyOnly(request: ProxyOnlyRequest, telling: Telling
   if (core.kills().length > 0) telling.alarm(killsText(core.kills()));
   core.record('gateway-started', `${NOT_ENFORCED}; ${describe(core.loaded())}`);
   compileFromNowOn();
+  alerts.wakeLater();
   const code = await outcomeOf(command, request.cwd, request.environment(`http://127.0.0.1:${port}`, token));
   core.record('gateway-stopped', `exit code ${code}`);
   return { code, tally, changedTools: [] };
