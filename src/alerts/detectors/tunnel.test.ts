@@ -47,7 +47,10 @@ describe('a tunnel is found', () => {
     expect(foundAfter(words)).toBeLessThanOrEqual(1_100);
     const detector = createTunnels();
     expect(detector.see(question('(example.com)', 0, 999))).toBe(null);
-    expect(detector.see(question('(example.com)', 0, 10))).toMatchObject({ host: 'example.com', value: 1_009 });
+    expect(detector.see(question('(example.com)', 0, 10))).toMatchObject({
+      host: 'example.com',
+      value: 1_009,
+    });
     expect(detector.see(question('(other)', 0, 10_000))).toBe(null);
   });
 
