@@ -3,6 +3,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Failure } from '../base/failure.ts';
 import type { Paths } from '../base/paths.ts';
+import { channelSecrets } from './channelsecrets.ts';
 import { isWithin, wayTo, withoutRepeats } from './folders.ts';
 import type { Place } from './workspace.ts';
 
@@ -26,6 +27,10 @@ export function ownPlaces(
     { path: paths.store, name: "clawctl's store" },
     { path: paths.kill, name: 'the kill switch' },
     ...[paths.policy, paths.machinePolicy, ...policyFiles].map((path) => ({ path, name: 'the policy' })),
+    ...channelSecrets(policyFiles).files.map((path) => ({
+      path,
+      name: "a secret or program of the alerts' channels",
+    })),
   ];
   for (const path of [paths.policy, paths.machinePolicy, ...policyFiles]) refuseHardLinks(path);
   const ways = named.map(({ path, name }) => ({ ...wayTo(path), name }));
