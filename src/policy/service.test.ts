@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import { rangeText } from '../names/range.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
 import { placeOf } from './listener.ts';
-import { documentOf, policyOf, problemsOf } from './policy.fixture.ts';
+import { answerOf, documentOf, policyOf, problemsOf } from './policy.fixture.ts';
 import { agentLimitsOf, fromOf, limitsOf, listenOf, rulesOf } from './policy.ts';
 
 describe('a policy for a shared gateway', () => {
@@ -74,12 +74,13 @@ allow:
 
   test('keeps what a rule says through the table', () => {
     const policy = policyOf(
-      'allow: [{host: a.com, upgrade: [websocket], limits: {bytes_up: 1 MB/day}}, a.com, {host: b.com, limits: {bytes_up: 2 MB/day}}]',
+      'allow: [{host: a.com, upgrade: [websocket], limits: {bytes_up: 1 MB/day}}, a.com, {host: b.com, limits: {bytes_up: 2 MB/day}}, {host: c.com, upgrade: [x]}]',
     );
     expect([...rulesOf(policy)].map(({ upgrade, bytesUpPerDay }) => [upgrade, bytesUpPerDay])).toEqual([
       [['websocket'], 1e6],
       [[], null],
       [[], 2e6],
+      [['x'], null],
     ]);
   });
 
@@ -138,6 +139,15 @@ describe('of several files', () => {
       ['10.1.2.0/24', 'bot'],
       ['192.0.2.0/24', 'bot'],
     ]);
+  });
+
+  test('an agent that one of them lets inherit nothing inherits nothing', () => {
+    const alone = 'agents: {bot: {inherit: false}}';
+    for (const texts of [
+      [alone, 'allow: [a.com]\nagents: {bot: {}}'],
+      ['allow: [a.com]\nagents: {bot: {inherit: true}}', alone],
+    ])
+      expect(answerOf(policyOf(...texts), 'a.com', 443, 'bot')).toBe('agent');
   });
 
   test('the first says how a place is listened on', () => {

@@ -39,6 +39,7 @@ describe('a change is told of', () => {
   });
 
   test('not where it only takes away', () => {
+    expect(widened('version: 1', 'agents: {bot: {from: [10.0.0.0/8]}}')).toEqual([]);
     expect(widened('agents: {bot: {from: [10.0.0.0/8], allow: [a.com]}}', 'version: 1')).toEqual([]);
     expect(
       widened('version: 1', 'agents: {bot: {inherit: false, deny: [a.com], limits: {bytes_up: 1 B/day}}}'),
