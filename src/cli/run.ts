@@ -63,6 +63,10 @@ async function fence(words: RunArguments): Promise<number> {
       launching,
       tellingOf(teller, quiet),
     );
+    if (!quiet) {
+      const { waitingMessages } = await import('./waiting.ts');
+      for (const text of await waitingMessages(paths, policyFile ?? undefined)) teller.say(text);
+    }
     const last = json ? [summaryJson(agent, session, outcome)] : summaryLines(agent, outcome);
     await teller.close(quiet ? [] : last);
     return outcome.code;
