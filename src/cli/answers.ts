@@ -25,10 +25,13 @@ export function ruleItem(rule: Rule | null): object | null {
 }
 
 /** The `clawctl.egress.check/v1` document without its schema. */
-export function answerItem(target: Target, answer: Decision): object {
+export function answerItem(target: Target, answer: Decision, lookalikeOf: string | null): object {
   const { verdict, reason, rule, wouldDeny } = answer;
   const { port, agent, host } = target;
-  return { verdict, reason, host: hostText(host), port, agent, rule: ruleItem(rule), would_deny: wouldDeny };
+  return {
+    ...{ verdict, reason, host: hostText(host), port, agent },
+    ...{ rule: ruleItem(rule), would_deny: wouldDeny, lookalike_of: lookalikeOf },
+  };
 }
 
 export const sentenceOf = (reason: Reason) => REASONS[reason];

@@ -16,6 +16,7 @@ interface Answer {
   host: string | null;
   port: number | null;
   rule: object | null;
+  lookalike_of: string | null;
 }
 
 /** Feeds the chunks and gives back what was printed, parsed. */
@@ -42,6 +43,28 @@ describe('a batch', () => {
     expect(found.map((each) => each.verdict)).toEqual(['allow', 'deny', 'allow', 'deny', 'deny']);
     expect(found.map((each) => each.host)).toEqual(hosts);
     expect(found[0]).toMatchObject({ schema: 'clawctl.egress.check/v1', reason: 'rule', port: 443 });
+  });
+
+  test('says which allowed host a refused one imitates', async () => {
+    const hosts = [
+      'a.test',
+      'a.test.evil.io',
+      'a-test.evil.io',
+      'z.b.test',
+      'other.example',
+      '203.0.113.7',
+      'x y',
+    ];
+    const found = await answers(hosts.map((host) => asked({ host })).join(''));
+    expect(found.map((each) => each.lookalike_of)).toEqual([
+      null,
+      'a.test',
+      'a.test',
+      null,
+      null,
+      null,
+      null,
+    ]);
   });
 
   test.each([

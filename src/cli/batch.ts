@@ -7,6 +7,7 @@ import { answerFor } from '../policy/answer.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { Reason } from '../policy/reason.ts';
 import { answerItem, type situation } from './answers.ts';
+import { imitated } from './imitation.ts';
 import { jsonText } from './output.ts';
 import { DEFAULT_PORT } from './target.ts';
 
@@ -25,6 +26,7 @@ export interface Batch {
 
 /** Answers every line of the stream. The last one needs no line end. */
 export async function answerLines(input: AsyncIterable<Uint8Array>, batch: Batch): Promise<void> {
+  const lookalike = imitated(batch.policy);
   const decoder = new TextDecoder();
   let begun: Uint8Array[] = [];
   let length = 0;
@@ -32,7 +34,7 @@ export async function answerLines(input: AsyncIterable<Uint8Array>, batch: Batch
     const line = length > LONGEST_LINE ? null : decoder.decode(Buffer.concat(begun));
     begun = [];
     length = 0;
-    return jsonText({ schema: SCHEMA, ...answer(line, batch) });
+    return jsonText({ schema: SCHEMA, ...answer(line, batch, lookalike) });
   };
   for await (const chunk of input) {
     const answers: string[] = [];
@@ -55,7 +57,11 @@ export async function answerLines(input: AsyncIterable<Uint8Array>, batch: Batch
 }
 
 /** `line` is null where it was too long to be read. */
-function answer(line: string | null, { policy, at, agent }: Batch): object {
+function answer(
+  line: string | null,
+  { policy, at, agent }: Batch,
+  lookalike: ReturnType<typeof imitated>,
+): object {
   const asked = fieldsOf(line);
   const port = asked.port ?? DEFAULT_PORT;
   const echo = {
@@ -70,10 +76,13 @@ function answer(line: string | null, { policy, at, agent }: Batch): object {
     return { ...denied('malformed-port'), ...shown };
   if (asked.agent !== undefined && typeof asked.agent !== 'string') return { ...denied('agent'), ...shown };
   const target = { host, port, agent: asked.agent ?? agent };
-  return answerItem(target, answerFor(policy, target, at(target.agent)));
+  const decision = answerFor(policy, target, at(target.agent));
+  return answerItem(target, decision, lookalike(target, decision));
 }
 
-const denied = (reason: Reason) => ({ verdict: 'deny', reason, rule: null, would_deny: false });
+const denied = (reason: Reason) => ({
+  ...{ verdict: 'deny', reason, rule: null, would_deny: false, lookalike_of: null },
+});
 
 function fieldsOf(line: string | null): { host?: unknown; port?: unknown; agent?: unknown } {
   try {

@@ -10,7 +10,8 @@ import { classOf } from '../names/addressclass.ts';
 import { displayName } from '../names/display.ts';
 import { authority, type Host, isSpecialName, parseHost } from '../names/host.ts';
 import type { LookalikeIndex } from '../names/lookalike.ts';
-import { allowedNames, imitationOf } from './imitation.ts';
+import { allowedNames } from '../policy/allowednames.ts';
+import { imitationOf } from './imitation.ts';
 import { iso, number, onTerminal, printJson, printTable, say, sayRaw, when, yellow } from './output.ts';
 import { filterOf, type SpanOptions, spanText } from './timespan.ts';
 

@@ -8,7 +8,8 @@ import { answerFor } from '../policy/answer.ts';
 import { ruleText } from '../policy/decide.ts';
 import { answerItem, sentenceOf, situation } from './answers.ts';
 import { answerLines } from './batch.ts';
-import { green, print, printJson, red } from './output.ts';
+import { imitated } from './imitation.ts';
+import { green, print, printJson, red, yellow } from './output.ts';
 import { DEFAULT_PORT, parseTarget } from './target.ts';
 
 interface Options {
@@ -37,13 +38,15 @@ export async function check(text: string | undefined, options: Options): Promise
   const target = { host: asked.host, port: asked.port ?? DEFAULT_PORT, agent: options.agent };
   const answer = answerFor(policy, target, situation(paths, target.agent));
   const { verdict, reason, rule, wouldDeny } = answer;
-  if (options.json === true) printJson('check', answerItem(target, answer));
+  const lookalike = imitated(policy)(target, answer);
+  if (options.json === true) printJson('check', answerItem(target, answer, lookalike));
   else {
     const word = verdict === 'allow' ? green('✓ allowed') : red('✗ denied');
     const because = rule === null ? '' : `, ${ruleText(rule)}`;
+    const like = lookalike === null ? '' : yellow(` It imitates ${lookalike}.`);
     const not = wouldDeny ? ' NOT ENFORCED.' : '';
     print(
-      `${word}  ${authority(target.host, target.port)}  ${sentenceOf(reason)} (${reason}${because}).${not}`,
+      `${word}  ${authority(target.host, target.port)}  ${sentenceOf(reason)} (${reason}${because}).${like}${not}`,
     );
   }
   return verdict === 'allow' ? EXIT.done : EXIT.denied;

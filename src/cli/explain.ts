@@ -7,13 +7,14 @@ import { openQueries } from '../events/queries.ts';
 import type { StoredEvent } from '../events/row.ts';
 import { displayName, printable } from '../names/display.ts';
 import { authority, hostText, parseHost } from '../names/host.ts';
+import { allowedNames } from '../policy/allowednames.ts';
 import { ruleText } from '../policy/decide.ts';
 import type { Target } from '../policy/decision.ts';
 import { type Explanation, explain as explainTarget } from '../policy/explain.ts';
 import { ruleItem, situation } from './answers.ts';
 import { policyOf } from './check.ts';
 import { eventItem, eventLine } from './eventline.ts';
-import { allowedNames, imitationOf } from './imitation.ts';
+import { imitationOf } from './imitation.ts';
 import { bold, dim, green, print, printJson, red, yellow } from './output.ts';
 import { DEFAULT_PORT, parseTarget } from './target.ts';
 

@@ -101,6 +101,11 @@ describe('add', () => {
   });
 
   test('warns of a name that imitates an allowed one, as explain does', async () => {
+    expect((await person.type('egress check githab.com')).out).toContain('It imitates github.com.');
+    expect(JSON.parse((await person.type('egress check githab.com --json')).out).lookalike_of).toBe(
+      'github.com',
+    );
+    expect(JSON.parse((await person.type('egress check github.com --json')).out).lookalike_of).toBe(null);
     expect((await person.type('egress explain githab.com')).out).toContain('imitates github.com');
     const { code, err } = await person.type('egress add githab.com');
     expect(code).toBe(0);
@@ -152,6 +157,7 @@ describe('check and explain', () => {
       agent: 'cli',
       rule: null,
       would_deny: false,
+      lookalike_of: null,
     });
     const allowed = await person.json('egress check github.com --json');
     expect(allowed).toMatchObject({ verdict: 'allow', rule: { host: 'github.com', text: 'preset default' } });
