@@ -14,6 +14,7 @@ import { SLOTS_OF_GENERATION } from '../service/ledger.ts';
 import { notifySystemd } from '../service/notify.ts';
 import { Supervisor } from '../service/supervisor.ts';
 import { type Inheritance, takeOver } from '../service/takeover.ts';
+import { givenBack } from './environment.ts';
 import { iso, jsonText, printableLines, sayRaw } from './output.ts';
 
 export interface ServeOptions {
@@ -55,6 +56,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   try {
     supervisor = new Supervisor({
       ...{ paths, policyFile, folder, fixed, listen, workers, drain, admin, inheritance, say },
+      environment: givenBack(process.env),
       program: ownProgram('__worker').argv,
       onBroken({ code, message, fix }) {
         broken ??= new Failure(code, message, fix ?? undefined);

@@ -18,11 +18,11 @@ import { UNIDENTIFIED } from '../gateway/session.ts';
 import { closeDescriptor, duplicateDescriptor, receiveDescriptors } from '../os/descriptors.ts';
 import { endWithParent, openFilesLimit } from '../os/process.ts';
 import type { ListenEntry } from '../policy/listener.ts';
-import { listenOf } from '../policy/policy.ts';
-import { Ledger } from '../service/ledger.ts';
+import { channelsOf, listenOf, type Policy } from '../policy/policy.ts';
+import { Ledger, SLOTS_OF_GENERATION } from '../service/ledger.ts';
 import { CHANNEL, type FromWorker, type Served, type Start, type ToWorker } from '../service/message.ts';
 import { createSharedUsage } from '../service/sharedusage.ts';
-import { type Core, describe, openCore, type Telling } from './core.ts';
+import { type Core, describe, killsText, openCore, type Telling } from './core.ts';
 
 const BEAT_MILLISECONDS = 200;
 /** Descriptors for the store, the policy, the resolver and whatever else is not a connection. */
@@ -106,7 +106,8 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
   );
   closers.defer(() => tokens.close());
   // One worker evaluates for all; where it dies, it is started anew.
-  const alerts = start.slot === 0 ? createAlerts({ paths: start.paths, policyFile: start.policyFile }) : null;
+  const evaluates = start.slot % SLOTS_OF_GENERATION === 0;
+  const alerts = evaluates ? createAlerts({ paths: start.paths, policyFile: start.policyFile }) : null;
   closers.defer(() => alerts?.stop());
   core = await openCore(
     {
@@ -124,17 +125,17 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
   );
   const { gateway, recorder, record, reload, loaded, kills } = core;
   compileFromNowOn();
+  if (evaluates) takeVariables(start.environment, loaded().policy);
   alerts?.wake();
   core.onReplaced = (widened) => {
     rejected = null;
     tell({ kind: 'policy', listen: listenOf(loaded().policy) });
     tell({ kind: 'said', text: [`the policy has changed: ${describe(loaded())}`, ...widened].join('\n  ') });
   };
-  core.onKills = (kills) =>
-    tell({
-      kind: 'said',
-      text: kills.length === 0 ? 'the kill switch is off again' : kills.map(killText).join('; '),
-    });
+  core.onKills = (kills) => {
+    beat();
+    tell({ kind: 'said', text: killsText(kills) });
+  };
   record('gateway-started', `worker ${start.slot}: ${describe(loaded())}`);
   if (start.restarted !== null) record('worker-restarted', `worker ${start.slot}: ${start.restarted}`);
 
@@ -241,6 +242,17 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
     }
   };
   return { act, drained: drained.promise };
+}
+
+/** The secrets that channels name as variables, and nothing else, become this process's. */
+function takeVariables(environment: Readonly<Record<string, string>>, policy: Policy): void {
+  const visit = (value: unknown): void => {
+    if (typeof value !== 'object' || value === null) return;
+    const { env } = value as { env?: unknown };
+    if (typeof env === 'string' && environment[env] !== undefined) process.env[env] = environment[env];
+    for (const each of Object.values(value)) visit(each);
+  };
+  for (const channel of channelsOf(policy).values()) visit(channel);
 }
 
 function readTls({ certificate, key }: { certificate: string; key: string }) {

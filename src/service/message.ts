@@ -22,6 +22,8 @@ export interface Start {
   policyFile: string | null;
   /** Whose region of the shared memory it writes. The first of a generation has what one process alone can do. */
   slot: number;
+  /** Of whoever started the service; a worker takes from it what channels of alerts name. */
+  environment: Readonly<Record<string, string>>;
   /** Why the worker before it in this place ended; null for the first. */
   restarted: string | null;
 }

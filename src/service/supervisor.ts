@@ -25,6 +25,7 @@ const LATE = 300;
 export interface ServiceOptions {
   paths: Paths;
   policyFile: string | null;
+  environment: Readonly<Record<string, string>>;
   folder: ServiceFolder;
   /** From the command line; the policy's come beside them. */
   fixed: readonly ListenEntry[];
@@ -159,10 +160,10 @@ export class Supervisor {
   }
 
   #startWorker(index: number): Worker {
-    const { paths, policyFile, program } = this.#options;
+    const { paths, policyFile, environment, program } = this.#options;
     return new Worker({
       program,
-      start: { paths, policyFile, slot: this.#generation * SLOTS_OF_GENERATION + index },
+      start: { paths, policyFile, environment, slot: this.#generation * SLOTS_OF_GENERATION + index },
       memory: this.#memory,
       served: () => this.#servedBy(index),
       onMessage: (worker, message) => this.#heard(worker, index, message),
