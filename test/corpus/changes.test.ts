@@ -102,7 +102,7 @@ describe.skipIf(!inRig)('while connections stand', () => {
       policyText({ allow: more }).replace('allow:\n', `allow:\n  - ${port}\n`);
     subject.load(policy([]));
     const client = await said(open(), CONNECT.replaceAll('443', '8443'), '\r\n\r\n');
-    const sent = Array.from({ length: 200 }, (_, i) => `piece ${i} ${'x'.repeat(997)};`);
+    const sent = Array.from({ length: 200 }, (_, i) => `\0piece ${i} ${'x'.repeat(997)};`);
     for (const [i, piece] of sent.entries()) {
       client.say(piece);
       if (i % 20 === 0) subject.load(policy([`h${i}.test`]));
@@ -214,6 +214,13 @@ describe.skipIf(!inRig)('while connections stand', () => {
         client.leave();
       }
     expect(stand.names.questions).toEqual([]);
+  });
+
+  test('tunnels in which nothing is said end by themselves (RS-011, RS-012)', async () => {
+    subject.load(ALLOWED, { idle: '1s' });
+    const idle = await Promise.all([tunnel(), socksTunnel(), transparent()]);
+    expect(await until(() => idle.every(({ end }) => end !== null), 3_000)).toBe(true);
+    expect(await until(() => subject.openConnections() === 0)).toBe(true);
   });
 
   test('clients that leave before the origin answers leave nothing behind (RS-013)', async () => {

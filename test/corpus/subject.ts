@@ -34,8 +34,8 @@ export interface Gateway extends Subject {
 }
 
 export interface Subject {
-  /** Takes a policy's text; false where it does not load. */
-  load(text: string): boolean;
+  /** Takes a policy's text, with more limits; false where it does not load. */
+  load(text: string, limits?: Record<string, string>): boolean;
   /** The matcher alone. */
   judge(host: string, port: number): Verdict;
   /** HTTP and SOCKS5; clients are known by where they come from, or say who they are. */
@@ -59,9 +59,10 @@ const FIRST_TRANSPARENT_PORT = 15_001;
 /** Milliseconds; as short as a test wants them. */
 const TIMES = { head: 400, connect: 1_000, firstBytes: 400, farewell: 300 };
 /** Who clients are, and that there may be many at once. */
-const REST = `agents: { bot: { from: [127.0.0.1] } }
-limits: { connections_per_second: 1000000, connections_per_second_per_agent: 1000000 }
-`;
+const restOf = (limits: Record<string, string>) => {
+  const all = { connections_per_second: 1_000_000, connections_per_second_per_agent: 1_000_000, ...limits };
+  return `agents: { bot: { from: [127.0.0.1] } }\nlimits: ${JSON.stringify(all).replace(/[":]/g, (each) => (each === ':' ? ': ' : ''))}\n`;
+};
 /** The one who has a token, as the cases know it. */
 const [AGENT, TOKEN] = ['srt', 'token'];
 
@@ -124,8 +125,8 @@ export async function createSubject(upstream = '127.0.0.1'): Promise<Gateway> {
     gateway.serveProxy({ where: { hostname: '127.0.0.1', port }, agent: null, session: 'proxy' });
   const ports = new Map<string, number>();
   return {
-    load(text) {
-      const next = policyOf(text.includes('\nallow:') ? text + REST : text);
+    load(text, limits = {}) {
+      const next = policyOf(text.includes('\nallow:') ? text + restOf(limits) : text);
       if (next !== null) policy = next;
       gateway.rejudge();
       return next !== null;
