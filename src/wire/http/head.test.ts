@@ -155,6 +155,7 @@ describe('refused is a request whose lines are not HTTP to the letter', () => {
       'GET / http/1.1',
       'GET / HTTP/01.1',
       'PRI * HTTP/2.0',
+      'PRI / HTTP/1.1',
       'GET /\xfc HTTP/1.1',
       'GET /\x7f HTTP/1.1',
       '-GET / HTTP/1.1',

@@ -35,6 +35,8 @@ const SP = 32;
 const LF = 10;
 const CR = 13;
 const METHOD_MAX = 32;
+/** RFC 9113 section 3.4: whoever speaks HTTP/2 begins with it, so that nobody who does not goes on. */
+const RESERVED = 'PRI';
 const VERSION = /^HTTP\/1\.([01])$/;
 
 const malformed = (detail: string) => ({ state: 'malformed', detail }) as const;
@@ -47,6 +49,7 @@ const malformed = (detail: string) => ({ state: 'malformed', detail }) as const;
 export function parseRequestHead(bytes: Uint8Array, limits: HeadLimits, seen = 0): Parsed<RequestHead> {
   const method = readMethod(bytes);
   if (method === null) return malformed('the request does not begin with a method');
+  if (method === RESERVED) return malformed('the method is reserved for HTTP/2');
   const head = findHeadEnd(bytes, limits.bytes, seen);
   const lineEnd = bytes.indexOf(LF) - 1;
   // The first line is judged as soon as it is there: other protocols are refused at once, not after a timeout.
