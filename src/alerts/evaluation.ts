@@ -177,7 +177,7 @@ export class Evaluation {
 
   /** Adds to the windows what happened before: `fact` says when and where, `amount` how much of each measure. */
   recall(fact: Fact, amount: (measure: Measure) => number, width: 'seconds' | 'minutes'): void {
-    fact.turn++;
+    fact.again();
     for (const measure of MEASURES) {
       const routes = this.rulebook.routes[measure];
       if (routes === undefined) continue;

@@ -1,6 +1,6 @@
 /**
- * What conditions count, of one row or of one total. There is one such object for all rows: a hundred thousand of
- * them a second are not worth a new one each.
+ * What conditions count, of one row or of one total. One such object serves for all rows: a hundred thousand
+ * of them a second are not worth a new one each.
  */
 import { OTHER_HOSTS } from '../events/distinct.ts';
 import { registrableDomain } from '../names/suffix.ts';
@@ -9,6 +9,9 @@ import type { Reason } from '../policy/reason.ts';
 
 /** `requests`: allowed or not. `findings`: what a detector found. */
 export type Measure = Metric | 'requests' | 'findings';
+
+/** Of all facts there are: series remember by it what they counted last. */
+let turns = 0;
 
 export class Fact {
   time = 0;
@@ -30,8 +33,14 @@ export class Fact {
     this.host = host;
     this.reason = reason;
     this.rule = rule;
-    this.turn++;
+    this.turn = ++turns;
     this.#domain = undefined;
+    return this;
+  }
+
+  /** The same once more, to be counted again. */
+  again(): this {
+    this.turn = ++turns;
     return this;
   }
 
