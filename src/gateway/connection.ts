@@ -254,7 +254,10 @@ export class Connection implements Judge {
     const target = this.#target;
     this.#rows.deny(target?.port === 80 ? 'http' : 'tcp', target, decision, problem.reason);
     this.#recordRefusal(problem);
-    this.#speak(false);
+    // One that was redirected is answered in what it speaks, which it may have said already.
+    const { rest } = this.arrival;
+    if (rest !== null && this.#isWelcome) this.#relay.onData(this.#relay.near, rest);
+    if (this.#speaker === null) this.#speak(false);
   }
 
   /** Hop 4 says no. */

@@ -8,6 +8,7 @@ import { dial } from '../net/dial.ts';
 import { type Listener, listenOn } from '../net/listen.ts';
 import type { Socket } from '../net/socket.ts';
 import { originalDestination } from '../os/sockets.ts';
+import { decide } from '../policy/decide.ts';
 import { limitsOf, type Policy } from '../policy/policy.ts';
 import { type Arrival, peerOf, transparentArrival } from './arrival.ts';
 import { Connection } from './connection.ts';
@@ -17,7 +18,9 @@ import { type Refusal, refusalOf } from './refusal.ts';
 import { type Names, NO_NAMES, Session, UNIDENTIFIED } from './session.ts';
 import { AllStanding } from './standing.ts';
 import type { Destination, Resolver, Surroundings, Times } from './surroundings.ts';
+import { Unnamed } from './unnamed.ts';
 import { createUsage, type Usage } from './usage.ts';
+import { Waiting } from './waiting.ts';
 
 export interface GatewayOptions {
   /** The policy of the moment. A new one takes hold of live connections by `rejudge`. */
@@ -51,6 +54,8 @@ export interface TransparentOptions extends Names {
   agent: string | null;
   /** Unique on this machine. */
   session: string;
+  /** Whether a client may name the host of an address that stands for none, by its first bytes. Default: no. */
+  namedByClient?: boolean;
 }
 
 /** A packet that the fence refused because no gateway could carry it. */
@@ -90,6 +95,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const listeners: Listener[] = [];
   const onBug = options.onBug ?? ((bug) => console.error(bug));
   const standing = new AllStanding(clock, onBug);
+  const waiting = new Waiting(standing, policy);
 
   const around: Surroundings = {
     destinationOf: redirectedFrom,
@@ -105,6 +111,17 @@ export function createGateway(options: GatewayOptions): Gateway {
     const connection = new Connection(arrival, around, (gone) => standing.delete(gone));
     standing.add(connection);
     void connection.run();
+  };
+  const named = (unnamed: Unnamed, arrival: Arrival | null) => {
+    waiting.delete(unnamed);
+    if (arrival !== null) admit(arrival);
+  };
+  /** Whether it has no more than an address, by which no rule lets it through. */
+  const isUnnamed = ({ aim, refused, session: { agent } }: Arrival): boolean => {
+    if (refused !== null || aim?.host.kind !== 'address') return false;
+    const at = { now: clock.now(), killed: options.killed(agent), grants: [] };
+    const { verdict, wouldDeny } = decide(policy(), { agent, ...aim }, at);
+    return verdict !== 'allow' || wouldDeny;
   };
   const sessionOf = (id: string, agent: string, names: Names): Session => {
     let found = sessions.get(id);
@@ -130,14 +147,15 @@ export function createGateway(options: GatewayOptions): Gateway {
   };
 
   return {
-    serveTransparent({ fd, agent, session: id, ...names }) {
+    serveTransparent({ fd, agent, session: id, namedByClient = false, ...names }) {
       sessionOf(id, agent ?? UNIDENTIFIED, names);
       const accept = (near: Socket) => {
         const identity = agent === null ? around.identities.identify(callerAt(near)) : null;
         const known = identity === null ? agent! : identity.ok ? identity.agent : UNIDENTIFIED;
         const session = sessionOf(id, known, names);
         const arrival = transparentArrival(near, session, identity, around.destinationOf(near));
-        admit(arrival);
+        if (namedByClient && isUnnamed(arrival)) waiting.add(new Unnamed(arrival, around, named));
+        else admit(arrival);
         return near.handler;
       };
       const listener = listenOn(fd, accept);
@@ -146,7 +164,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
     serveProxy(proxy) {
       const listener = serveProxy(proxy, {
-        ...{ around, standing, admit },
+        ...{ around, standing, waiting, admit },
         sessionOf: (agent) => sessionOf(proxy.session, agent, NO_NAMES),
       });
       listeners.push(listener);

@@ -36,6 +36,7 @@ import type { Identified, Identity } from './identity.ts';
 import { wantsJson } from './refusal.ts';
 import type { Session } from './session.ts';
 import type { Surroundings } from './surroundings.ts';
+import type { Waiter } from './waiting.ts';
 
 /** What all greetings of one listener share. */
 export interface GreetingContext {
@@ -65,7 +66,7 @@ const SOCKS_VERSION = 5;
 const METHOD = Buffer.from('CONNECT ');
 const isLetter = (octet: number) => octet >= 0x41 && octet <= 0x5a;
 
-export class Greeting implements SocketHandler {
+export class Greeting implements SocketHandler, Waiter {
   #step: Step;
   #held = new Gathered();
   /** How much of `#held` was seen by a parser that wanted more. */
@@ -73,7 +74,7 @@ export class Greeting implements SocketHandler {
   #identified: Identified | null = null;
   readonly #deadline: number;
 
-  /** `address`: of the peer; null where it has none. */
+  /** `address`: of the peer; null where it has none, or nobody needs to know. */
   constructor(
     private readonly context: GreetingContext,
     public near: Socket,

@@ -4,7 +4,7 @@ import { type Range, rangeContains } from '../names/range.ts';
 import { type Listener, type ListenerTls, listen, type Where } from '../net/listen.ts';
 import { securing } from '../net/secure.ts';
 import type { Socket } from '../net/socket.ts';
-import { limitsOf } from '../policy/policy.ts';
+import { fromOf } from '../policy/policy.ts';
 import { type Arrival, peerOf } from './arrival.ts';
 import { credentialsIn } from './credentials.ts';
 import { Forward } from './forward.ts';
@@ -13,6 +13,7 @@ import { type Beginning, Greeting, type GreetingContext } from './greeting.ts';
 import { type Session, UNIDENTIFIED } from './session.ts';
 import type { AllStanding } from './standing.ts';
 import type { Surroundings } from './surroundings.ts';
+import type { Waiting } from './waiting.ts';
 
 export interface ProxyListenerOptions {
   /** A listening socket that somebody else opened (it belongs to the listener from now on), or where to listen. */
@@ -31,32 +32,27 @@ export interface ProxyListenerOptions {
 export interface ProxyContext {
   around: Surroundings;
   standing: AllStanding;
+  waiting: Waiting;
   sessionOf(agent: string): Session;
   /** Hands on a client that has said what it wants. */
   admit(arrival: Arrival): void;
 }
 
-/** Clients that have yet to say what they want. Beyond that, who has been silent for longest has to go. */
-const MOST_GREETINGS = 4_096;
-
 export function serveProxy(options: ProxyListenerOptions, context: ProxyContext): Listener {
-  const { around, standing, sessionOf, admit } = context;
+  const { around, standing, waiting, sessionOf, admit } = context;
   const { proxyProtocol = [], agent = null, tls = null } = options;
   /** What a balancer says comes before TLS begins. */
   const isBehind = tls !== null && proxyProtocol.length > 0;
   const unidentified = sessionOf(UNIDENTIFIED);
-  const greetings = new Set<Greeting>();
   /** Where clients come from whose requests are forwarded. */
   const addresses = new WeakMap<Socket, Address | null>();
 
   const over = (greeting: Greeting) => {
-    greetings.delete(greeting);
-    standing.delete(greeting);
+    waiting.delete(greeting);
   };
   const greet = (near: Socket, address: Address | null, begins: Beginning): Greeting => {
     const greeting = new Greeting(greetingContext, near, address, begins);
-    greetings.add(greeting);
-    standing.add(greeting);
+    waiting.add(greeting);
     return greeting;
   };
   const greetingContext: GreetingContext = {
@@ -97,12 +93,9 @@ export function serveProxy(options: ProxyListenerOptions, context: ProxyContext)
   };
 
   const accept = (near: Socket) => {
-    const most = Math.min(MOST_GREETINGS, limitsOf(around.policy()).connections);
-    if (greetings.size >= most) {
-      const [oldest] = greetings;
-      oldest!.giveUp('limit-total');
-    }
-    const address = peerOf(near);
+    // A question to the kernel that most listeners have no use for.
+    const isAsked = proxyProtocol.length > 0 || fromOf(around.policy()).length > 0;
+    const address = isAsked ? peerOf(near) : null;
     const balanced = address !== null && proxyProtocol.some((range) => rangeContains(range, address));
     greet(near, address, balanced ? 'balancer' : 'client');
     return near.handler;
