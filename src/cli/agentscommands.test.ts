@@ -200,6 +200,16 @@ describe('env', () => {
       });
   });
 
+  test('refuses what is no token at all also where nobody here knows the agent', async () => {
+    const words = 'egress env --agent far --proxy http://192.0.2.1 --token-file -';
+    for (const input of ['x', '$(id)', '"; rm -rf /'])
+      expect(await person.type(words, { input })).toMatchObject({ code: 2, out: '' });
+    const token = 'A'.repeat(43);
+    expect(obeyed((await person.type(words, { input: token })).out).HTTP_PROXY).toBe(
+      `http://far:${token}@192.0.2.1`,
+    );
+  });
+
   test('never writes a token into a Dockerfile or a compose file', async () => {
     const token = await newToken();
     for (const format of ['docker', 'compose']) {
@@ -291,6 +301,7 @@ agents: { vm: { from: [10.2.0.0/16] } }
     for (const proxy of [
       '10.0.0.1:8880',
       'socks5://10.0.0.1:8880',
+      'ftp://10.0.0.1/',
       'http://a:b@10.0.0.1',
       'http://10.0.0.1/x',
       'http://"$(id)"/',

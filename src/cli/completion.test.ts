@@ -39,6 +39,24 @@ describe.skipIf(Bun.which('bash') === null)('bash completes', () => {
   });
 });
 
+describe.skipIf(Bun.which('bash') === null)('bash completes agents', () => {
+  test('those that have a token, and those that the policy names', async () => {
+    await person.type('egress agents add with-token');
+    await person.type('egress add c.test --agent named');
+    expect(offered('egress', 'agents', 'rotate', '')).toEqual(['with-token']);
+    expect(offered('egress', 'agents', 'remove', '')).toEqual(['with-token']);
+    expect(offered('egress', 'agents', 'r')).toEqual(['remove', 'rotate']);
+    expect(offered('egress', 'env', '--agent', '')).toEqual(['named', 'with-token']);
+    expect(offered('egress', 'env', '--format', '')).toEqual([
+      'compose',
+      'docker',
+      'env-file',
+      'json',
+      'shell',
+    ]);
+  });
+});
+
 test('a shell that is not known is refused', async () => {
   expect((await person.type('completion tcsh')).err).toContain('bash, zsh or fish');
 });
