@@ -8,7 +8,7 @@ import { type Listener, listenAt } from '../net/listen.ts';
 import { Relay } from '../net/relay.ts';
 import type { Socket, SocketHandler } from '../net/socket.ts';
 import { closeDescriptor, duplicateDescriptor } from '../os/descriptors.ts';
-import { beginDial, dialState, isAtRest, renew } from '../os/dialers.ts';
+import { beginDial, dialState, familyOf, isAtRest, renew } from '../os/dialers.ts';
 
 export interface Publication {
   host: string;
@@ -33,7 +33,8 @@ const NOTHING: SocketHandler = { onData() {}, onDrain() {}, onEnd() {}, onClose(
  * comes when all are taken is reset. Throws Failure where a port is taken.
  */
 export function publish(publications: readonly Publication[], dialers: readonly number[]): Published {
-  const free = [...dialers];
+  const free = { 4: [] as number[], 6: [] as number[] };
+  for (const fd of dialers) free[familyOf(fd)].push(fd);
   const open = new Set<Socket>();
   let stopped = false;
 
@@ -41,25 +42,32 @@ export function publish(publications: readonly Publication[], dialers: readonly 
     for (const end = performance.now() + REST_MILLISECONDS; !isAtRest(fd) && performance.now() < end; )
       await Bun.sleep(20);
     renew(fd);
-    free.push(fd);
+    free[familyOf(fd)].push(fd);
   };
-  const dial = async (fd: number, port: number): Promise<boolean> => {
+  /** A connected socket, or null where nobody listens or all are taken. */
+  const dial = async (port: number): Promise<number | null> => {
     for (const family of [4, 6] as const) {
+      const fd = stopped ? undefined : free[family].pop();
+      if (fd === undefined) continue;
+      if (beginDial(fd, family, port)) {
+        const end = performance.now() + ATTEMPT_MILLISECONDS;
+        while (dialState(fd) === 'waiting' && performance.now() < end) await Bun.sleep(1);
+        if (dialState(fd) === 'connected') return fd;
+      }
       renew(fd);
-      if (!beginDial(fd, family, port)) continue;
-      const end = performance.now() + ATTEMPT_MILLISECONDS;
-      while (dialState(fd) === 'waiting' && performance.now() < end) await Bun.sleep(1);
-      if (dialState(fd) === 'connected') return true;
+      free[family].push(fd);
     }
-    return false;
+    return null;
   };
   const lead = async (near: Socket, port: number): Promise<void> => {
-    const fd = stopped ? undefined : free.pop();
-    if (fd === undefined) return near.reset();
     open.add(near);
+    const fd = await dial(port);
     let broken = true;
     try {
-      if (!(await dial(fd, port)) || stopped || !near.open) return near.reset();
+      if (fd === null || stopped || !near.open) {
+        near.reset();
+        return;
+      }
       const ended = Promise.withResolvers<void>();
       const relay = new Relay(near, (ending) => {
         broken = ending === 'reset';
@@ -73,8 +81,10 @@ export function publish(publications: readonly Publication[], dialers: readonly 
       near.reset();
     } finally {
       open.delete(near);
-      if (broken) renew(fd);
-      void release(fd);
+      if (fd !== null) {
+        if (broken) renew(fd);
+        void release(fd);
+      }
     }
   };
 
@@ -82,7 +92,7 @@ export function publish(publications: readonly Publication[], dialers: readonly 
   const close = () => {
     for (const listener of listeners) listener.close();
     for (const near of open) near.reset();
-    for (const fd of free.splice(0)) closeDescriptor(fd);
+    for (const fd of [...free[4].splice(0), ...free[6].splice(0)]) closeDescriptor(fd);
   };
   for (const { host, port, inside } of publications) {
     try {

@@ -13,37 +13,34 @@ const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SOL_TCP = 6;
-const SOL_IPV6 = 41;
 const SO_ERROR = 4;
 const SO_DOMAIN = 39;
 const TCP_INFO = 11;
-const IPV6_V6ONLY = 26;
 const EINPROGRESS = 115;
 /** enum in linux/net/tcp_states.h. */
 const ESTABLISHED = 1;
 const SYN_SENT = 2;
 const CLOSE = 7;
 
-/** Of both families where there is IPv6. Closed on exec. */
-export function openDialers(count: number, ipv6: boolean): number[] {
+/** Of one family: a socket of both that has led to one never leads to the other. Closed on exec. */
+export function openDialers(count: number, family: 4 | 6): number[] {
   return Array.from({ length: count }, () => {
     const type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
-    const fd = check('socket', libc.socket(ipv6 ? AF_INET6 : AF_INET, type, 0));
-    if (ipv6) check('setsockopt', libc.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, new Int32Array([0]), 4));
-    return fd;
+    return check('socket', libc.socket(family === 4 ? AF_INET : AF_INET6, type, 0));
   });
+}
+
+export function familyOf(fd: number): 4 | 6 {
+  return optionOf(fd, SOL_SOCKET, SO_DOMAIN) === AF_INET ? 4 : 6;
 }
 
 /** Begins to connect to a port of 127.0.0.1 or ::1. False: nobody listens there. */
 export function beginDial(fd: number, family: 4 | 6, port: number): boolean {
-  const isIpv4Socket = optionOf(fd, SOL_SOCKET, SO_DOMAIN) === AF_INET;
-  if (isIpv4Socket && family === 6) return false;
-  const address = Buffer.alloc(isIpv4Socket ? 16 : 28);
-  address.writeUInt16LE(isIpv4Socket ? AF_INET : AF_INET6, 0);
+  const address = Buffer.alloc(family === 4 ? 16 : 28); // struct sockaddr_in, sockaddr_in6
+  address.writeUInt16LE(family === 4 ? AF_INET : AF_INET6, 0);
   address.writeUInt16BE(port, 2);
-  if (isIpv4Socket) address.set([127, 0, 0, 1], 4);
-  else if (family === 6) address[23] = 1;
-  else address.set([0xff, 0xff, 127, 0, 0, 1], 18); // ::ffff:127.0.0.1
+  if (family === 4) address.set([127, 0, 0, 1], 4);
+  else address[23] = 1;
   if (libc.connect(fd, address, address.length) === 0) return true;
   return errno() === EINPROGRESS;
 }

@@ -83,7 +83,7 @@ export interface Plan {
   /** The person's own soft limit of open files (the runtime raises it for itself), or null to leave it. */
   openFiles: number | null;
   canaries: Canary[];
-  /** How many sockets the outside wants of the inside's network, to connect to servers of the command. */
+  /** How many sockets of each family the outside wants of the inside's network, to connect to servers of the command. */
   dialers: number;
 }
 
@@ -100,9 +100,10 @@ export interface NetworkReport {
   refusalLog: boolean;
 }
 
-/** With at most 16 of the sockets that the plan asks for; as many of these as it takes. */
+/** With some of the sockets that the plan asks for; as many of these as it takes. */
 export interface DialersReport {
   kind: 'dialers';
+  isLast: boolean;
 }
 
 export interface LockedReport {

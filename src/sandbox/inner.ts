@@ -155,9 +155,11 @@ function raiseFirewall(families: readonly (4 | 6)[]): number | null {
 
 function sendDialers(count: number): void {
   step = 'listeners';
-  const fds = openDialers(count, hasIpv6());
-  for (let at = 0; at < count; at += MOST_DESCRIPTORS)
-    sendMessage(CHANNEL, { kind: 'dialers' }, fds.slice(at, at + MOST_DESCRIPTORS));
+  const fds = [...openDialers(count, 4), ...(hasIpv6() ? openDialers(count, 6) : [])];
+  for (let at = 0; at < fds.length; at += MOST_DESCRIPTORS) {
+    const isLast = at + MOST_DESCRIPTORS >= fds.length;
+    sendMessage(CHANNEL, { kind: 'dialers', isLast }, fds.slice(at, at + MOST_DESCRIPTORS));
+  }
   for (const fd of fds) closeDescriptor(fd);
 }
 

@@ -14,6 +14,7 @@ import { filterProgram } from '../os/seccomp.ts';
 import { bubblewrapArguments } from './bubblewrap.ts';
 import { type Canaries, openCanaries } from './canary.ts';
 import { changedTools, type Snapshot, snapshotTools } from './changed.ts';
+import { channelSecrets, withoutSecrets } from './channelsecrets.ts';
 import { BARE_ENVIRONMENT, commandEnvironment } from './environment.ts';
 import { fenceFiles } from './etc.ts';
 import { isWithin } from './folders.ts';
@@ -56,7 +57,7 @@ export interface LaunchRequest {
   cwd: string;
   paths: Paths;
   policyFiles: string[];
-  /** How many sockets to bring out with which servers of the command can be reached; see os/dialers.ts. */
+  /** How many sockets of each family to bring out with which servers of the command can be reached; see os/dialers.ts. */
   dialers: number;
 }
 
@@ -103,8 +104,11 @@ export async function launch(request: LaunchRequest): Promise<Sandbox> {
     started.owned.push(...network.descriptors);
     started.stdio.begin();
     const dialers: number[] = [];
-    while (dialers.length < request.dialers)
-      dialers.push(...(await nextMessage<DialersReport>(started, 'dialers', request)).descriptors);
+    for (let isLast = request.dialers === 0; !isLast; ) {
+      const report = await nextMessage<DialersReport>(started, 'dialers', request);
+      dialers.push(...report.descriptors);
+      isLast = report.isLast;
+    }
     started.owned.push(...dialers);
     // A few milliseconds away by now, and all that is left to be done waits for it.
     const locked = await nextMessage<LockedReport>(started, 'locked', request);
@@ -191,7 +195,8 @@ function start(request: LaunchRequest): Started {
       env: BARE_ENVIRONMENT,
       cwd: '/',
     } as never);
-    const { variables, credentials } = commandEnvironment(request.environment, {
+    const given = withoutSecrets(request.environment, channelSecrets(request.policyFiles));
+    const { variables, credentials } = commandEnvironment(given, {
       runtimeFolder: mounts.runtimeFolder,
       writable: mounts.writable,
     });
