@@ -21,6 +21,7 @@ import { INTERNAL_NAME, InternalAnswer } from './internal.ts';
 import { isFailure, type Refusal, refusalOf, refusalOfUnread } from './refusal.ts';
 import { Rows } from './rows.ts';
 import type { Surroundings } from './surroundings.ts';
+import { countUp } from './usage.ts';
 
 /** How far it has come. `refused`: not closed yet, because the client is being told why. */
 type Stage = 'deciding' | 'dialling' | 'open' | 'refused' | 'closed';
@@ -177,15 +178,12 @@ export class Connection implements Judge {
     this.#relay.meter = isMetered ? this.#countUp : null;
   }
 
-  /** Any one rule suffices: where the first has nothing left, the next may. */
   #countUp = (octets: number): boolean => {
-    while (this.#isLive()) {
-      const problem = this.around.usage.up(this.#target!.agent, this.#rules[0] ?? null, octets);
-      if (problem === null) return true;
-      if (this.#rules.length < 2) this.#cut(problem);
-      else this.#rules = this.#rules.slice(1);
-    }
-    return false;
+    if (!this.#isLive()) return false;
+    const left = countUp(this.around.usage, this.#target!.agent, this.#rules, octets);
+    if (typeof left === 'string') this.#cut(left);
+    else this.#rules = left;
+    return typeof left !== 'string';
   };
 
   #answerInternal(): void {
@@ -213,6 +211,12 @@ export class Connection implements Judge {
     if (this.#refusal !== null) return this.#refusal;
     const problem = requestProblem(this.#target!, head);
     return nth === 1 ? problem : this.#further(this.#target!, problem);
+  }
+
+  mayChangeTo(protocol: string): boolean {
+    const rules = this.#rules.filter(({ upgrade }) => upgrade.includes(protocol));
+    if (rules.length > 0) this.#rules = rules;
+    return rules.length > 0;
   }
 
   /**

@@ -15,6 +15,8 @@ export interface Judge {
   hello(hello: ClientHello): Problem | null;
   /** A whole request head was read. `nth` counts from 1. A promise is waited for before anything passes. */
   request(head: RequestHead, nth: number): Problem | null | Promise<Problem | null>;
+  /** Whether a rule lets HTTP change to this protocol, given in lower case. */
+  mayChangeTo(protocol: string): boolean;
   /** Nothing passes any more. Called at most once, and then the gate is silent. */
   refuse(problem: Problem): void;
   /** The client is in the middle of something (true), and only has so long to finish it. */

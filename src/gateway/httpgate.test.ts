@@ -228,3 +228,33 @@ describe('an explicit port', () => {
     }
   });
 });
+
+test('on port 80 HTTP changes to what a rule names, once the origin has agreed, and to nothing else', async () => {
+  const asking = (protocol: string) =>
+    get('good.test', '/', `Connection: upgrade\r\nUpgrade: ${protocol}\r\n`);
+  for (const [agrees, protocol] of [
+    [true, 'websocket'],
+    [false, 'websocket'],
+    [true, 'h2c'],
+  ] as const) {
+    const server = origin((end) => {
+      void end.untilText('\r\n\r\n').then(() => {
+        const answer = agrees
+          ? `101 S\r\nConnection: upgrade\r\nUpgrade: ${protocol}`
+          : '200 OK\r\nContent-Length: 0';
+        end.send(`HTTP/1.1 ${answer}\r\n\r\n`);
+      });
+      void end.untilEnded().then(() => end.socket.end());
+    });
+    const fence = gateway({
+      policy: allow('good.test', '80', ', upgrade: [websocket]'),
+      originPort: server.port,
+    });
+    const client = await fence.client('good.test', 80);
+    client.send(`${asking(protocol)}\x81\x05hello\n`);
+    if (protocol === 'h2c') await client.untilText('X-Clawctl-Reason: http-upgrade');
+    else if (agrees) await (await server.nth(0)).untilText('\x81\x05hello\n');
+    else await fence.recorded('refusal good.test:80 http-malformed');
+    expect((server.ends[0]?.text ?? '').includes('hello')).toBe(agrees && protocol === 'websocket');
+  }
+});

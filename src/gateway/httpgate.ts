@@ -13,13 +13,13 @@ import { protocolOf } from './protocol.ts';
 
 interface HttpOptions {
   limits: HeadLimits;
-  /** Port 80 never changes to another protocol; elsewhere a WebSocket may. */
+  /** Whether a WebSocket needs no rule that names it: not on port 80, where everybody expects nothing but HTTP. */
   webSocket: boolean;
   /** How much of the first head has gone out already, as text that could have been anything. */
   passed: number;
 }
 
-/** judging: a head waits for its verdict. switching: a WebSocket waits for the origin's answer. */
+/** judging: a head waits for its verdict. switching: a change of protocol waits for the origin's answer. */
 type Step = 'head' | 'judging' | 'body' | 'switching' | 'malformed' | 'shut';
 
 export class HttpGate implements Gate {
@@ -96,10 +96,13 @@ export class HttpGate implements Gate {
   #problemOf(head: RequestHead): Problem | null | Promise<Problem | null> {
     if (head.form === 'authority') return { reason: 'http-upgrade', detail: 'CONNECT' };
     // Only as the first request: what comes back later could belong to an earlier one, and be made to look like a 101.
-    const mayChange = this.options.webSocket && this.passed === 0;
-    if (head.upgrade !== null && !(mayChange && head.upgrade === 'websocket'))
+    if (head.upgrade !== null && !(this.passed === 0 && this.#mayChangeTo(head.upgrade)))
       return { reason: 'http-upgrade', detail: `Upgrade: ${head.upgrade.slice(0, 100)}` };
     return this.judge.request(head, this.passed + 1);
+  }
+
+  #mayChangeTo(protocol: string): boolean {
+    return (this.options.webSocket && protocol === 'websocket') || this.judge.mayChangeTo(protocol);
   }
 
   #decided(problem: Problem | null, end: number): boolean {
@@ -122,7 +125,7 @@ export class HttpGate implements Gate {
     return true;
   }
 
-  /** What follows a whole request: the next one, or first the origin's answer to a WebSocket. */
+  /** What follows a whole request: the next one, or first the origin's answer to a change of protocol. */
   #after(head: RequestHead): Step {
     if (head.upgrade === null) return 'head';
     this.relay.pauseGate();
@@ -140,7 +143,7 @@ export class HttpGate implements Gate {
         continue;
       }
       this.relay.watch = null;
-      if (parsed.state === 'value' && parsed.value.upgrade === 'websocket') this.#open();
+      if (parsed.state === 'value' && parsed.value.upgrade === this.head!.upgrade) this.#open();
       else this.#step = 'head'; // it stays HTTP, and is read as such
       this.#advance();
       this.relay.resumeGate();

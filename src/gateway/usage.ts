@@ -91,3 +91,19 @@ export function createUsage(sources: { policy: () => Policy; clock: Clock }): Us
 export function meterOf({ host, ports, agents }: Rule): string {
   return `${host} ${ports.join()} ${agents.join()}`;
 }
+
+/** Any one rule suffices: where the first has nothing left, the next may. The rules that are left, or why there is none. */
+export function countUp(
+  usage: Usage,
+  agent: string,
+  rules: readonly Rule[],
+  octets: number,
+): readonly Rule[] | Reason {
+  let reason: Reason = 'limit-bytes-up';
+  for (let first = 0; first < rules.length; first++) {
+    const problem = usage.up(agent, rules[first]!, octets);
+    if (problem === null) return first === 0 ? rules : rules.slice(first);
+    reason = problem;
+  }
+  return reason;
+}
