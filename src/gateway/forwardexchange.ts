@@ -381,7 +381,7 @@ export class Exchange implements SocketHandler, AnswerSituation {
     const limits = limitsOf(this.#policy);
     const waiting = this.#stage === 'open' && this.#sent && this.#answer.isEmpty;
     if (!waiting) this.#lateAt = NEVER;
-    else if (this.#lateAt === NEVER) this.#lateAt = monotonic + limits.firstByteTimeout;
+    else if (this.#lateAt === NEVER) this.#lateAt = monotonic + limits.responseTimeout;
     else if (monotonic >= this.#lateAt) {
       this.#stop({ reason: 'response-late', detail: null });
       return;

@@ -189,7 +189,7 @@ describe('time limits', () => {
 
   test('an origin that does not answer is 504', async () => {
     const server = origin();
-    const limits = 'limits: { first_byte_timeout: 1s }\n';
+    const limits = 'limits: { response_timeout: 1s }\n';
     const client = await forwarding(limits + policy, server).say(ask('good.test'));
     await client.untilText('X-Clawctl-Reason: response-late');
     expect(client.text).toStartWith('HTTP/1.1 504 ');

@@ -38,8 +38,6 @@ export interface Identities {
   holds(identified: Identified): boolean;
 }
 
-export type Identify = Identities['identify'];
-
 export interface IdentitySources {
   policy: () => Policy;
   tokens: () => Tokens;

@@ -46,6 +46,7 @@ const READERS: Readonly<Record<string, [limit: keyof Limits, read: Reader]>> = {
   head_timeout: ['headTimeout', duration(10 * MINUTE, '10m')],
   handshake_timeout: ['handshakeTimeout', duration(10 * MINUTE, '10m')],
   first_byte_timeout: ['firstByteTimeout', duration(60 * MINUTE, '1h')],
+  response_timeout: ['responseTimeout', duration(60 * MINUTE, '1h')],
   idle: ['idle', duration(7 * DAY, '7d')],
   lifetime: ['lifetime', duration(365 * DAY, '365d')],
   bytes_up: ['bytesUpPerDay', perDay],

@@ -22,6 +22,8 @@ export interface Limits {
   handshakeTimeout: number;
   /** Milliseconds until a client has sent its ClientHello or request head through what was opened for it. */
   firstByteTimeout: number;
+  /** Milliseconds until an origin has begun to answer a request that was sent on to it; models take minutes. */
+  responseTimeout: number;
   /** Milliseconds without an octet either way after which a connection is closed. */
   idle: number;
   /** Milliseconds that a connection may live; Infinity: as long as it likes. */
@@ -49,6 +51,7 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   headTimeout: 10_000,
   handshakeTimeout: 10_000,
   firstByteTimeout: 10_000,
+  responseTimeout: 10 * 60_000,
   idle: 15 * 60_000,
   lifetime: Number.POSITIVE_INFINITY,
   bytesUpPerDay: Number.POSITIVE_INFINITY,

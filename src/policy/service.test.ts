@@ -29,6 +29,7 @@ limits:
   head_timeout: 5s
   handshake_timeout: 6s
   first_byte_timeout: 7s
+  response_timeout: 20m
   idle: 8m
   lifetime: 9h
   bytes_up: 10 GiB/day
@@ -61,6 +62,7 @@ allow:
       headTimeout: 5_000,
       handshakeTimeout: 6_000,
       firstByteTimeout: 7_000,
+      responseTimeout: 20 * 60_000,
       idle: 8 * 60_000,
       lifetime: 9 * 3_600_000,
       bytesUpPerDay: 10 * 2 ** 30,
