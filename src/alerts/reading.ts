@@ -33,6 +33,8 @@ export interface AlertsReading {
   }): KeptDelivery[];
   /** How many wait in each lane, since when (wall time) and whether any was tried in vain; how many are dead. */
   standing(): { waiting: { lane: string; count: number; since: number; tried: number }[]; dead: number };
+  /** Lanes in which something is due that nobody has in hand. */
+  due(now: number): string[];
   close(): void;
 }
 
@@ -98,6 +100,13 @@ export function openAlertsReading(path: string): AlertsReading | null {
       ),
       dead: all<{ dead: number }>("SELECT count(*) AS dead FROM delivery WHERE state = 'dead'")[0]!.dead,
     }),
+    due: (now) =>
+      all<{ lane: string }>(
+        `SELECT DISTINCT lane FROM delivery
+         WHERE state = 'waiting' AND due <= ?1 AND (leased IS NULL OR leased <= ?1)
+           AND lane NOT IN (SELECT name FROM lane WHERE rests > ?1)`,
+        now,
+      ).map(({ lane }) => lane),
     close: () => db.close(),
   };
 }

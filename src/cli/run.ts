@@ -63,10 +63,9 @@ async function fence(words: RunArguments): Promise<number> {
       launching,
       tellingOf(teller, quiet),
     );
-    if (!quiet) {
-      const { waitingMessages } = await import('./waiting.ts');
-      for (const text of await waitingMessages(paths, policyFile ?? undefined)) teller.say(text);
-    }
+    const { deliverWaiting, waitingMessages } = await import('./waiting.ts');
+    await deliverWaiting(paths, policyFile ?? undefined);
+    if (!quiet) for (const text of await waitingMessages(paths, policyFile ?? undefined)) teller.say(text);
     const last = json ? [summaryJson(agent, session, outcome)] : summaryLines(agent, outcome);
     await teller.close(quiet ? [] : last);
     return outcome.code;

@@ -10,6 +10,33 @@ import { printable } from '../names/display.ts';
 const SOON = 10_000;
 const MOST_LANES = 3;
 
+/** Milliseconds for which an ending run delivers what others have left. */
+const PATIENCE = 5_000;
+
+/** Delivers what is due and can be, as every run does at its end. */
+export async function deliverWaiting(paths: Paths, policyFile?: string): Promise<void> {
+  if (!existsSync(paths.alerts)) return;
+  try {
+    const { openAlertsReading } = await import('../alerts/reading.ts');
+    const reading = openAlertsReading(paths.alerts);
+    const due = reading?.due(systemClock.now()) ?? [];
+    reading?.close();
+    if (due.length === 0) return;
+    const missing = await missingOf(paths, policyFile);
+    if (due.every((lane) => missing(lane) !== null)) return;
+    const { openDesk } = await import('./alerts/desk.ts');
+    const desk = openDesk(policyFile);
+    try {
+      await desk.deliver(PATIENCE);
+    } finally {
+      desk.close();
+    }
+  } catch (error) {
+    // Every command tells what waits.
+    if (!(error instanceof Failure)) throw error;
+  }
+}
+
 /** Sentences; none where all is well. Takes a file's existence to answer where there never was an alert. */
 export async function waitingMessages(paths: Paths, policyFile?: string): Promise<string[]> {
   if (!existsSync(paths.alerts)) return [];
