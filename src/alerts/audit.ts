@@ -9,8 +9,9 @@ import type { Writer } from '../events/writer.ts';
 
 /** Under this name stands what concerns no single agent. */
 const OWN = 'clawctl';
-/** At most so many at a time. */
+/** So many at a time, and so many times before others get their turn. */
 const BATCH = 200;
+const BATCHES = 20;
 
 interface Kept {
   id: number;
@@ -29,7 +30,14 @@ export function notice(db: Database, time: number, topic: NoticeEvent['topic'], 
  * what is there already is not written again. False where the store could not be written.
  */
 export function writeNotices(db: Database, store: string, writer: Writer, isFirst: boolean): boolean {
-  if (db.query('SELECT 1 FROM notice LIMIT 1').get() === null) return true;
+  for (let batch = 0; batch < BATCHES; batch++) {
+    if (db.query('SELECT 1 FROM notice LIMIT 1').get() === null) return true;
+    if (!writeSome(db, store, writer, isFirst && batch === 0)) return false;
+  }
+  return true;
+}
+
+function writeSome(db: Database, store: string, writer: Writer, isFirst: boolean): boolean {
   return db
     .transaction(() => {
       const kept = db

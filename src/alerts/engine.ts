@@ -174,7 +174,7 @@ export function createEngine(options: EngineOptions): Engine {
     if (isRefresh) run.refreshed = monotonic;
     const isDue = monotonic - run.written >= BEAT;
     if (changes.length === 0 && !isDue && cursor === run.saved && !memory.isChanged) return false;
-    for (const change of changes) describe(change, history, evaluation.at, now);
+    describe(changes, evaluation.rulebook, history, evaluation.at, now);
     db.transaction(() => {
       lease.beat();
       for (const change of changes) saved.change(change, outbox, evaluation.at);
