@@ -171,7 +171,9 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
         };
       }
       case 'transparent': {
-        const listeners = copies.map((fd) => gateway.serveTransparent({ fd, agent, session, ...names }));
+        const listeners = copies.map((fd) =>
+          gateway.serveTransparent({ fd, agent, session, namedByClient: true, ...names }),
+        );
         return () => {
           for (const listener of listeners) listener.close();
         };
