@@ -71,9 +71,13 @@ function keepConnecting(clients: number) {
 
 describe('a service', () => {
   test('serves what the policy allows, refuses the rest, and records both', async () => {
+    expect((await service.clawctl('status')).code).toBe(4);
     await service.serve(...listen(), '--workers', '2');
     expect(await echo()).toBe('hello\n');
     expect((await connectBy({ port }, 'evil.test:443')).answer).toBe('403 no-rule');
+    const status = await service.clawctl('status', '--json');
+    expect(status.code).toBe(0);
+    expect(JSON.parse(status.out)).toMatchObject({ schema: 'clawctl.egress.status/v1', ready: true });
     const { out } = await service.clawctl('stats', '--json');
     expect(JSON.parse(out)).toMatchObject({ requests: 2, allowed: 1, blocked: 1, agents: 1 });
   });

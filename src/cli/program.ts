@@ -227,6 +227,20 @@ reads the policy, the tokens and the certificates again, SIGTERM lets open conne
       process.exitCode = await (await import('./serve.ts')).serve(options);
     });
 
+  add(egress, 'status', 'Show how a running service is', [
+    'clawctl egress status',
+    'clawctl egress status --json',
+  ])
+    .option('--name <name>', 'which service', 'default')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      `\nExit code ${EXIT.done}: ready. ${EXIT.failed}: not ready. ${EXIT.noGateway}: none runs.`,
+    )
+    .action(async (options) => {
+      process.exitCode = await (await import('./status.ts')).status(options);
+    });
+
   add(egress, 'kill', 'Stop everything, or one agent, at once', [
     'clawctl egress kill --reason SEC-12',
     'clawctl egress kill --agent support-bot',
