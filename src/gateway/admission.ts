@@ -41,6 +41,30 @@ export function rulesOf(decision: Decision): readonly Rule[] {
   return decision.wouldDeny ? [OBSERVED] : decision.allowedBy;
 }
 
+/** What hops 4 and 5 have seen of a connection so far. */
+export interface Seen {
+  /** Every answer to the target's name; they are judged together. */
+  addresses: readonly Address[];
+  hello: ClientHello | null;
+  /** The protocol that HTTP may change to because a rule names it. */
+  change: string | null;
+}
+
+/** Those of `rules` that admit all of it. `own`: addresses of the gateway itself. */
+export function admitSeen(
+  policy: Policy,
+  target: Target,
+  rules: readonly Rule[],
+  seen: Seen,
+  own: readonly Address[],
+  now: number,
+): Admission {
+  let admission = admitAddresses(policy, target, rules, seen.addresses, own, now);
+  if (admission.ok && seen.hello !== null) admission = admitHello(admission.rules, target, seen.hello);
+  if (admission.ok && seen.change !== null) admission = admitChange(admission.rules, seen.change);
+  return admission;
+}
+
 /** Hop 4: those of `rules` that admit every address. `own`: addresses of the gateway itself. */
 export function admitAddresses(
   policy: Policy,
@@ -85,6 +109,12 @@ export function admitHello(rules: readonly Rule[], target: Target, hello: Client
   if (named.length === 0) return refused('sni-missing', null);
   const admitting = hello.encrypted ? named.filter((rule) => rule.tls === 'ech' || rule === OBSERVED) : named;
   return admitting.length === 0 ? refused('ech', null) : { ok: true, rules: admitting };
+}
+
+/** Hop 5, HTTP: a change to another protocol must be named. `protocol` is in lower case. */
+export function admitChange(rules: readonly Rule[], protocol: string): Admission {
+  const admitting = rules.filter(({ upgrade }) => upgrade.includes(protocol));
+  return admitting.length === 0 ? refused('http-upgrade', null) : { ok: true, rules: admitting };
 }
 
 /** Hop 5, HTTP: the host must be the target's, and so must the port where one is written. */

@@ -5,9 +5,8 @@
 import { type Address, parseAddress } from '../names/address.ts';
 import { type Host, parseHost, spellsAddress } from '../names/host.ts';
 import type { Socket } from '../net/socket.ts';
-import type { Reason } from '../policy/reason.ts';
 import type { Door } from './door.ts';
-import type { Problem } from './gates.ts';
+import { because, type Problem } from './gates.ts';
 import type { Identified, Identity } from './identity.ts';
 import type { Session } from './session.ts';
 import type { Destination } from './surroundings.ts';
@@ -64,8 +63,6 @@ export function aimAt(text: string, port: number): Aim | Problem {
 export function hostProblem(text: string): Problem {
   return because(spellsAddress(text) ? 'address-spelling' : 'malformed-host');
 }
-
-const because = (reason: Reason): Problem => ({ reason, detail: null });
 
 /** Who is at the other end; null for a unix socket. */
 export const peerOf = (near: Socket): Address | null => parseAddress(near.remoteAddress ?? '');

@@ -2,7 +2,6 @@
  * One connection from accept to close, in five hops: accept, target, decide, dial, relay (with the first bytes).
  * It is judged by one policy at a time. A bug in here costs this connection, by a reset, and no other.
  */
-import type { Address } from '../names/address.ts';
 import { Relay } from '../net/relay.ts';
 import type { Ending } from '../net/socket.ts';
 import { decide } from '../policy/decide.ts';
@@ -11,11 +10,19 @@ import { limitsOf, type Policy } from '../policy/policy.ts';
 import type { Reason } from '../policy/reason.ts';
 import type { ClientHello } from '../wire/clienthello.ts';
 import type { RequestHead } from '../wire/http/head.ts';
-import { type Admission, admitAddresses, admitHello, requestProblem, rulesOf } from './admission.ts';
+import {
+  type Admission,
+  admitChange,
+  admitHello,
+  admitSeen,
+  requestProblem,
+  rulesOf,
+  type Seen,
+} from './admission.ts';
 import type { Arrival } from './arrival.ts';
 import { Farewell, lastWords } from './farewell.ts';
 import { gateFor } from './firstbytes.ts';
-import type { Judge, Problem } from './gates.ts';
+import { because, type Judge, type Problem } from './gates.ts';
 import { HttpGate } from './httpgate.ts';
 import { INTERNAL_NAME, InternalAnswer } from './internal.ts';
 import { isFailure, type Refusal, refusalOf, refusalOfUnread } from './refusal.ts';
@@ -30,8 +37,6 @@ const NEVER = Number.POSITIVE_INFINITY;
 
 /** Where the client speaks first, whatever rule opened the port. */
 const speaksFirst = (port: number) => port === 80 || port === 443;
-const because = (reason: Reason): Problem => ({ reason, detail: null });
-const UNKNOWN_TARGET = because('unknown-target');
 
 export class Connection implements Judge {
   #stage: Stage = 'deciding';
@@ -41,9 +46,7 @@ export class Connection implements Judge {
   readonly #target: Target | null;
   /** Why it may not be open at all; null: it is counted as open. */
   readonly #limited: Reason | null;
-  /** Every answer to the target's name; they were judged together. */
-  #addresses: readonly Address[] = [];
-  #hello: ClientHello | null = null;
+  readonly #seen: Seen = { addresses: [], hello: null, change: null };
   /** The rules that admit all that was seen so far. */
   #rules: readonly Rule[] = [];
   #refusal: Refusal | null = null;
@@ -94,7 +97,7 @@ export class Connection implements Judge {
     const { around } = this;
     const { session, refused, synthetic, rest } = this.arrival;
     const target = this.#target;
-    if (refused !== null || target === null) return this.#deny(null, refused ?? UNKNOWN_TARGET);
+    if (refused !== null || target === null) return this.#deny(null, refused ?? because('unknown-target'));
     if (synthetic !== null) session.names.retain(synthetic);
     const { host, port } = target;
     const isInternal = host.kind === 'name' && host.name === INTERNAL_NAME && port === 80;
@@ -118,10 +121,9 @@ export class Connection implements Judge {
     const answer = await this.#resolve(target);
     if (this.#stage !== 'dialling') return;
     if (!answer.ok) return this.#stop({ reason: 'name-not-resolved', detail: answer.detail });
-    this.#addresses = answer.addresses;
-    const admission = this.#admitAddresses(this.#policy, this.#rules);
-    if (!admission.ok) return this.#stop(admission.problem);
-    this.#rules = admission.rules;
+    this.#seen.addresses = answer.addresses;
+    const problem = this.#narrow(this.#admit(this.#policy, this.#rules));
+    if (problem !== null) return this.#stop(problem);
     const dialled = await around.dial(answer.addresses, port, { timeout: around.times.connect });
     if (this.#stage !== 'dialling') {
       if (dialled.ok) dialled.socket.reset();
@@ -147,9 +149,15 @@ export class Connection implements Judge {
     return { ok: true as const, addresses: [host.address] };
   }
 
-  #admitAddresses(policy: Policy, rules: readonly Rule[]): Admission {
+  #admit(policy: Policy, rules: readonly Rule[]): Admission {
     const { clock, selfAddresses } = this.around;
-    return admitAddresses(policy, this.#target!, rules, this.#addresses, selfAddresses, clock.now());
+    return admitSeen(policy, this.#target!, rules, this.#seen, selfAddresses, clock.now());
+  }
+
+  #narrow(admission: Admission): Problem | null {
+    if (!admission.ok) return admission.problem;
+    this.#rules = admission.rules;
+    return null;
   }
 
   /** Begins to look at what the client says. On ports 80 and 443 it is the client who speaks first. */
@@ -187,24 +195,21 @@ export class Connection implements Judge {
   };
 
   #answerInternal(): void {
-    const { near, session } = this.arrival;
+    const { near, session, rest } = this.arrival;
     this.#welcome();
     this.#stage = 'refused';
     this.unfinished(true);
-    const answer = new InternalAnswer(near, session, () => this.#finished('closed'));
-    this.#speaker = answer;
-    if (this.arrival.rest !== null) answer.onData(near, this.arrival.rest);
+    this.#speaker = new InternalAnswer(near, session, () => this.#finished('closed'));
+    if (rest !== null) near.handler.onData(near, rest);
   }
 
   // What the gate asks and tells.
 
   hello(hello: ClientHello): Problem | null {
     if (this.#refusal !== null) return this.#refusal;
-    const admission = admitHello(this.#rules, this.#target!, hello);
-    if (!admission.ok) return admission.problem;
-    this.#hello = hello;
-    this.#rules = admission.rules;
-    return null;
+    const problem = this.#narrow(admitHello(this.#rules, this.#target!, hello));
+    if (problem === null) this.#seen.hello = hello;
+    return problem;
   }
 
   request(head: RequestHead, nth: number): Problem | null | Promise<Problem | null> {
@@ -214,9 +219,9 @@ export class Connection implements Judge {
   }
 
   mayChangeTo(protocol: string): boolean {
-    const rules = this.#rules.filter(({ upgrade }) => upgrade.includes(protocol));
-    if (rules.length > 0) this.#rules = rules;
-    return rules.length > 0;
+    const may = this.#narrow(admitChange(this.#rules, protocol)) === null;
+    if (may) this.#seen.change = protocol;
+    return may;
   }
 
   /**
@@ -233,11 +238,11 @@ export class Connection implements Judge {
     const decision = this.#decide(this.around.policy(), target);
     if (decision.verdict !== 'allow') {
       this.#rows.deny('http', target, decision, decision.reason);
-      return { reason: decision.reason, detail: null };
+      return because(decision.reason);
     }
     const recorded = this.#rows.open('http', target, decision);
     if (problem !== null) return problem;
-    return (await recorded) ? null : { reason: 'audit-unavailable', detail: null };
+    return (await recorded) ? null : because('audit-unavailable');
   }
 
   unfinished(waiting: boolean): void {
@@ -319,34 +324,23 @@ export class Connection implements Judge {
 
   #judgeAgain(policy: Policy, target: Target): void {
     const decision = this.#decide(policy, target);
-    let admission: Admission = { ok: false, problem: { reason: decision.reason, detail: null } };
-    if (decision.verdict === 'allow') admission = this.#admitAddresses(policy, rulesOf(decision));
-    if (admission.ok && this.#hello !== null) admission = admitHello(admission.rules, target, this.#hello);
-    if (!admission.ok) {
-      this.#cut(decision.reason === 'killed' ? 'killed' : 'policy-changed');
-      return;
-    }
+    const admission = decision.verdict === 'allow' ? this.#admit(policy, rulesOf(decision)) : null;
     this.#policy = policy;
-    this.#rules = admission.rules;
-    this.#meter();
+    if (admission?.ok) {
+      this.#rules = admission.rules;
+      this.#meter();
+    } else this.#cut(decision.reason === 'killed' ? 'killed' : 'policy-changed');
   }
 
   /** Time limits, and rules that have ended meanwhile. */
   check(now: number, monotonic: number): void {
-    if (monotonic >= this.#deadline) {
-      this.#expire();
-      return;
-    }
-    if (!this.#isLive()) return;
+    if (monotonic >= this.#deadline) this.#expire();
     const { lifetime, idle } = limitsOf(this.#policy);
-    if (monotonic - this.#acceptedAt >= lifetime) {
-      this.#cut('lifetime');
-      return;
-    }
+    if (this.#isLive() && monotonic - this.#acceptedAt >= lifetime) this.#cut('lifetime');
+    if (!this.#isLive()) return;
     if (this.#rules.some(({ until }) => until !== null && until <= now))
       this.#judgeAgain(this.#policy, this.#target!);
-    const { near, far } = this.#relay;
-    const moved = near.bytesIn + near.bytesOut + (far === null ? 0 : far.bytesIn + far.bytesOut);
+    const { moved } = this.#relay;
     if (moved !== this.#movedBytes) {
       this.#movedBytes = moved;
       this.#movedAt = monotonic;
@@ -357,7 +351,7 @@ export class Connection implements Judge {
   #expire(): void {
     this.#deadline = NEVER;
     if (this.#speaker !== null) this.#speaker.reset();
-    else if (this.#isLive()) this.refuse({ reason: 'first-bytes-late', detail: null });
+    else if (this.#isLive()) this.refuse(because('first-bytes-late'));
     else this.#relay.reset();
   }
 
@@ -372,7 +366,7 @@ export class Connection implements Judge {
   /** At once and on both sides. */
   #cut(reason: Reason): void {
     const wasOpen = this.#stage === 'open';
-    if (!wasOpen) this.#rows.refuse({ reason, detail: null });
+    if (!wasOpen) this.#rows.refuse(because(reason));
     this.#rows.close(wasOpen ? 'reset' : 'refused', reason);
     this.#stage = 'closed';
     this.#relay.reset();

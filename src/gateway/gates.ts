@@ -9,6 +9,8 @@ export interface Problem {
   detail: string | null;
 }
 
+export const because = (reason: Reason): Problem => ({ reason, detail: null });
+
 /** The connection behind a gate. */
 export interface Judge {
   /** A whole ClientHello was read: the first, or the one after a HelloRetryRequest. */

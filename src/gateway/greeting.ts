@@ -30,7 +30,7 @@ import {
   SOCKS_DOOR_NO_METHOD,
   SOCKS_DOOR_UNKNOWN_TYPE,
 } from './door.ts';
-import type { Problem } from './gates.ts';
+import { because, type Problem } from './gates.ts';
 import { Gathered } from './gathered.ts';
 import type { Identified, Identity } from './identity.ts';
 import { wantsJson } from './refusal.ts';
@@ -290,8 +290,6 @@ export class Greeting implements SocketHandler, Waiter {
     return false;
   }
 }
-
-const because = (reason: Reason): Problem => ({ reason, detail: null });
 
 /** Null: an address of a type that does not exist. */
 function aimAtAddress(address: Address | null, port: number): Aim | Problem {

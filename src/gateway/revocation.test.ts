@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { allow, type End, origin, policyOf } from './gateway.fixture.ts';
+import { allow, type End, get, origin, policyOf } from './gateway.fixture.ts';
 import { basic, CONNECTED, connectTo, proxied, socks, TOKEN } from './proxy.fixture.ts';
 
 const both = `${allow('good.test', '22')}  - { host: other.test, ports: [22], addresses: [127.0.0.0/8] }\n`;
@@ -62,6 +62,21 @@ describe('a tunnel that would no longer be opened is reset on both sides at once
     proxy.gateway.rejudge();
     await reset([...good, ...other]);
     expect(proxy.recorder.lines.filter((line) => line.endsWith('reset agent-removed'))).toHaveLength(4);
+  });
+
+  test('when its rule no longer lets it be what it has become', async () => {
+    const rule = (more: string) => allow('good.test', '80', more);
+    const upgrade = 'Connection: upgrade\r\nUpgrade: websocket\r\n';
+    const server = origin(
+      (end) => void end.untilText('\r\n\r\n').then(() => end.send(`HTTP/1.1 101 S\r\n${upgrade}\r\n`)),
+    );
+    const proxy = proxied({ policy: rule(', upgrade: [websocket]'), originPort: server.port });
+    const client = await proxy.say(connectTo('good.test:80') + get('good.test', '/', upgrade));
+    await client.untilText('101');
+    proxy.state.policy = policyOf(rule(', note: still'));
+    proxy.gateway.rejudge();
+    await client.untilClosed();
+    await proxy.recorded('close good.test:80 reset policy-changed');
   });
 
   test('also before its origin is there: it is told no, and nothing goes out', async () => {

@@ -61,6 +61,12 @@ export class Relay implements SocketHandler {
     if (meter !== null) this.#up?.recall(() => {});
   }
 
+  /** Octets that have come or gone on either side. */
+  get moved(): number {
+    const { near, far } = this;
+    return near.bytesIn + near.bytesOut + (far === null ? 0 : far.bytesIn + far.bytesOut);
+  }
+
   /** Joins the far side. What the gate has passed already goes out first. */
   join(far: Socket): void {
     this.far = far;
