@@ -97,6 +97,19 @@ describe('inside the fence', () => {
     expect(ask('', 'A', chaos).rcode).toBe('REFUSED');
   });
 
+  test('what no host has as a name is told by its end', () => {
+    const { ask, asked } = setup();
+    for (const name of ['AAAA.=auth.t.example.com', '-a.example', '1.2.3.4', 'a b.c d', 'xn--a.example'])
+      ask(name, 'TXT');
+    expect(asked).toEqual([
+      'TXT (?.t.example.com)',
+      'TXT (?.example)',
+      'TXT (other)',
+      'TXT (other)',
+      'TXT (?.example)',
+    ]);
+  });
+
   test('newer EDNS is answered as such, and what is malformed as malformed', () => {
     const { ask, stub } = setup();
     const opt = {

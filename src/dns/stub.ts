@@ -2,6 +2,7 @@
  * The only name server inside the fence. It answers from memory and asks nobody, so a question carries nothing
  * out, whatever its labels say. Whether a name may be reached is decided when a connection to it comes.
  */
+import { OTHER_HOSTS } from '../events/distinct.ts';
 import { addressOf } from '../names/address.ts';
 import { parseHost } from '../names/host.ts';
 import { type Answer, parseQuestion, type Question, writeAnswer } from '../wire/dns/message.ts';
@@ -16,7 +17,7 @@ export interface Stub {
 
 interface Options {
   synthetic: SyntheticAddresses;
-  /** Every well-formed question: the name as it is compared, the type as in `AAAA`. */
+  /** Every question: the name as it is compared, or as `unfitName` says; the type as in `AAAA`. */
   onQuestion(name: string, type: string): void;
   /** Every synthetic address is taken and a name went without. */
   onExhausted(): void;
@@ -53,6 +54,7 @@ export function createStub(options: Options): Stub {
   const answerTo = (question: Question): Answer => {
     if (question.edns !== null && question.edns.version !== 0) return { rcode: RCODE.badVers, ttl };
     const host = parseHost(question.name);
+    if (host?.kind !== 'name') onQuestion(unfitName(question.name), typeName(question.type));
     if (question.class !== CLASS_IN || host?.kind !== 'name') return REFUSED;
     onQuestion(host.name, typeName(question.type));
     switch (question.type) {
@@ -74,8 +76,23 @@ export function createStub(options: Options): Stub {
   return {
     answer(message, transport) {
       const parsed = parseQuestion(message);
-      if (parsed.state === 'malformed') return parsed.reply;
+      if (parsed.state === 'malformed') {
+        if (parsed.asked !== undefined) onQuestion(unfitName(parsed.asked.name), typeName(parsed.asked.type));
+        return parsed.reply;
+      }
       return writeAnswer(parsed.value, answerTo(parsed.value), transport);
     },
   };
+}
+
+/**
+ * A name that no host has, as it is recorded: `(?.example.com)` with as much of its end as a host could have. What
+ * carries data away has to end in its owner's domain.
+ */
+function unfitName(name: string): string {
+  for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
+    const end = parseHost(name.slice(dot + 1));
+    if (end?.kind === 'name') return `(?.${end.name})`;
+  }
+  return OTHER_HOSTS;
 }

@@ -6,7 +6,7 @@ import { BoundedMap } from './bounded.ts';
 
 const MOST_KNOWN = 20_000;
 
-/** `example.co.uk` for a name; an address itself; `example.com` for `(example.com)`; null for `(other)`. */
+/** `example.co.uk` for a name; an address itself; `example.com` for `(example.com)` and `(?.x.example.com)`; null for `(other)`. */
 export function createDomains(): (host: string) => string | null {
   const known = new BoundedMap<string>(MOST_KNOWN);
   return (host) => {
@@ -20,6 +20,6 @@ export function createDomains(): (host: string) => string | null {
 }
 
 function domainOf(host: string): string {
-  if (isFolded(host)) return host.slice(1, -1);
-  return parseHost(host)?.kind === 'address' ? host : (registrableDomain(host) ?? host);
+  const name = isFolded(host) ? host.slice(1, -1).replace('?.', '') : host;
+  return parseHost(name)?.kind === 'address' ? name : (registrableDomain(name) ?? name);
 }

@@ -1,6 +1,9 @@
 /** How soon tunnels are found, and what ordinary names are taken for one. docs/alerts.md has the figures printed here. */
 import { describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
+import { createQuestionLog } from '../../dns/questions.ts';
+import { createStub } from '../../dns/stub.ts';
+import { createSyntheticAddresses } from '../../dns/synthetic.ts';
 import type { StoredEvent } from '../../events/row.ts';
 import { parseHost } from '../../names/host.ts';
 import { registrableDomain } from '../../names/suffix.ts';
@@ -71,6 +74,48 @@ describe('a tunnel is found', () => {
     const names = [...questionsOf('dnscat2, idle', 3, 18)].map(({ host }) => host);
     for (const [i, host] of names.entries())
       expect(detector.see(question(host, i, 1, i % 2 === 0 ? 'a' : 'b'))).toBe(null);
+  });
+});
+
+describe('a real tool is found through the stub,', async () => {
+  const captures = await Bun.file(join(import.meta.dir, 'captures.fixture.json')).json();
+
+  /** Asks the stub as the tool did, and answers how many questions it took. */
+  function asked(questions: readonly [at: number, name: string, type: number][]): number | null {
+    const detector = createTunnels();
+    let time = BEGIN;
+    let found = false;
+    const note = (row: object) => {
+      found ||= detector.see({ sequence: 1, count: 1, ...row } as StoredEvent) !== null;
+    };
+    const clock = { now: () => time, monotonic: () => time };
+    const log = createQuestionLog({ clock, agent: 'bot', session: 's', note });
+    const synthetic = createSyntheticAddresses({ clock });
+    const stub = createStub({ synthetic, onQuestion: log.asked, onExhausted() {} });
+    for (const [i, [at, name, type]] of questions.entries()) {
+      time = BEGIN + at;
+      stub.answer(messageOf(name, type), 'udp');
+      if (found) return i + 1;
+    }
+    time += 60_000;
+    log.close();
+    return found ? questions.length : null;
+  }
+
+  function messageOf(name: string, type: number): Uint8Array {
+    const labels = name.split('.').flatMap((label) => [label.length, ...Buffer.from(label, 'latin1')]);
+    return Uint8Array.of(0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, ...labels, 0, type >> 8, type & 255, 0, 1);
+  }
+
+  test.each(Object.keys(captures).filter((key) => key !== 'source'))('%s', (tool) => {
+    const after = asked(captures[tool]);
+    console.log(`real: ${tool}: after ${after} of ${captures[tool].length} questions`);
+    expect(after).not.toBe(null);
+  });
+
+  test('but not a printer with a name like a sentence, nor a slip', () => {
+    const names = ['My Printer._ipp._tcp.local', 'a b.example.com', '*.example.com', '1.2.3.4'];
+    expect(asked([...names, ...names.slice(0, 1)].map((name, i) => [i * 1_000, name, 1]))).toBe(null);
   });
 });
 

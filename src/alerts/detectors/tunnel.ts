@@ -17,7 +17,10 @@ const MOST_NAMES = 256;
 
 /** Characters before the registered domain. */
 const LONG = 60;
-const LIMITS = { coded: 10, long: 4, names: 1_000 } as const;
+const LIMITS = { coded: 10, long: 4, unfit: 3, odd: 3, names: 1_000 } as const;
+
+/** Types that nothing but a tunnel asks for: NULL (RFC 1035), KEY (RFC 3445) and a number for private use. */
+const ODD_TYPES: ReadonlySet<string> = new Set(['NULL', 'TYPE25', 'TYPE65399']);
 
 interface Half {
   began: number;
@@ -25,11 +28,23 @@ interface Half {
   names: number;
   coded: number;
   long: number;
+  /** Questions for names that no host has. */
+  unfit: number;
+  /** Questions of types that nothing ordinary asks for. */
+  odd: number;
 }
 
 type Measure = keyof typeof LIMITS;
 
-const empty = (began: number): Half => ({ began, hashes: new Set(), names: 0, coded: 0, long: 0 });
+const empty = (began: number): Half => ({
+  began,
+  hashes: new Set(),
+  names: 0,
+  coded: 0,
+  long: 0,
+  unfit: 0,
+  odd: 0,
+});
 
 export function createTunnels(): Detector {
   const groups = new BoundedMap<[now: Half, before: Half]>(MOST_GROUPS);
@@ -39,18 +54,21 @@ export function createTunnels(): Detector {
     see(row) {
       if (row.kind !== 'question') return null;
       const domain = domainOf(row.host);
-      // Names of addresses are asked for by every program that logs.
-      if (domain === null || row.host.endsWith('.arpa')) return null;
+      // Addresses are asked for by every program that logs, and services of a local network have names like sentences.
+      if (domain === null || /\.(arpa|local)\)?$/.test(row.host)) return null;
       const key = `${row.agent} ${domain}`;
       const halves = halvesAt(groups.get(key), row.time - (row.time % HALF));
       groups.set(key, halves);
-      if (!isFolded(row.host)) {
-        if (!isNew(row.host, halves)) return null;
-        halves[0].names++;
+      const [now] = halves;
+      if (ODD_TYPES.has(row.type)) now.odd += row.count;
+      if (row.host.startsWith('(?.')) now.unfit += row.count;
+      else if (isFolded(row.host)) now.names += row.count;
+      else if (isNew(row.host, halves)) {
         const before = row.host.slice(0, Math.max(0, row.host.length - domain.length - 1));
-        if (before.length >= LONG) halves[0].long++;
-        if (coded(before)) halves[0].coded++;
-      } else halves[0].names += row.count;
+        now.names++;
+        if (before.length >= LONG) now.long++;
+        if (coded(before)) now.coded++;
+      } else if (!ODD_TYPES.has(row.type)) return null;
       return findingOf(row.agent, domain, halves);
     },
   };
@@ -69,20 +87,20 @@ function isNew(host: string, [now, before]: [Half, Half]): boolean {
   return true;
 }
 
+const SAID: Record<Measure, (number: number) => string> = {
+  coded: (number) => `${number} different names that look like coded data`,
+  long: (number) => `${number} different names of more than ${LONG} characters`,
+  unfit: (number) => `${number} names with characters that no host has`,
+  odd: (number) => `${number} records of a kind that nothing but a tunnel asks for`,
+  names: (number) => `${number} different names`,
+};
+
 function findingOf(agent: string, domain: string, [now, before]: [Half, Half]): Finding | null {
-  const sum = (measure: Measure) => now[measure] + before[measure];
-  const measure = (['coded', 'long', 'names'] as const).find((measure) => sum(measure) >= LIMITS[measure]);
-  if (measure === undefined) return null;
-  const what = {
-    coded: `${sum('coded')} of them look like coded data`,
-    long: `${sum('long')} of them are longer than ${LONG} characters`,
-    names: 'more than any ordinary domain has',
-  }[measure];
-  return {
-    agent,
-    host: domain,
-    text: `${sum('names')} different names below ${domain} were looked up within an hour; ${what}`,
-    value: sum(measure),
-    threshold: LIMITS[measure],
-  };
+  for (const measure of Object.keys(LIMITS) as Measure[]) {
+    const value = now[measure] + before[measure];
+    if (value < LIMITS[measure]) continue;
+    const text = `${agent} looked up ${SAID[measure](value)} below ${domain} within an hour`;
+    return { agent, host: domain, text, value, threshold: LIMITS[measure] };
+  }
+  return null;
 }

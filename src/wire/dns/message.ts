@@ -22,7 +22,13 @@ export interface Question {
 export type ParsedQuestion =
   | { state: 'value'; value: Question }
   /** `reply`: an error to send back, or null where nothing may be answered (RFC 1035 leaves no id to answer to). */
-  | { state: 'malformed'; detail: string; reply: Uint8Array | null };
+  | { state: 'malformed'; detail: string; reply: Uint8Array | null; asked?: Asked };
+
+/** What was asked for in a message that is whole but for a name that no host has; its other octets as `\\065`. */
+export interface Asked {
+  name: string;
+  type: number;
+}
 
 export interface Answer {
   rcode: number;
@@ -54,9 +60,9 @@ export function parseQuestion(bytes: Uint8Array): ParsedQuestion {
   const flags = view.getUint16(2);
   // Answering an answer could go on for ever between two servers.
   if (flags & QR) return { state: 'malformed', detail: 'the message is not a question', reply: null };
-  const refuse = (detail: string, rcode: number): ParsedQuestion => {
+  const refuse = (detail: string, rcode: number, asked?: Asked): ParsedQuestion => {
     const reply = header(view.getUint16(0), QR | (flags & 0x7800) | (flags & RD) | rcode, [0, 0, 0]);
-    return { state: 'malformed', detail, reply };
+    return { state: 'malformed', detail, reply, ...(asked !== undefined && { asked }) };
   };
   if ((flags & 0x7800) !== 0) return refuse('the operation is not a query', RCODE.notImp);
   const counts = [4, 6, 8].map((at) => view.getUint16(at));
@@ -64,7 +70,10 @@ export function parseQuestion(bytes: Uint8Array): ParsedQuestion {
     return refuse('there is not exactly one question', RCODE.formErr);
   const name = readName(bytes, HEADER, { compressed: false });
   if (name === null || name.end + 4 > bytes.length) return refuse('the question is cut off', RCODE.formErr);
-  if (name.name.includes('\\')) return refuse('the name holds what host names do not use', RCODE.formErr);
+  if (name.name.includes('\\')) {
+    const asked = { name: name.name.toLowerCase(), type: view.getUint16(name.end) };
+    return refuse('the name holds what host names do not use', RCODE.formErr, asked);
+  }
   const end = name.end + 4;
   const edns = view.getUint16(10) === 0 ? null : readOpt(bytes, view, end);
   if (edns === undefined) return refuse('the additional record is not EDNS', RCODE.formErr);
