@@ -63,10 +63,10 @@ ${rest}${alerts}channels:
   };
   /** A fenced agent that does one thing after another, as it is told. */
   const agentDoing = (text: string, steps: readonly string[], flags: readonly string[] = []) => {
-    const script = steps
-      .map((step, index) => `read go; ${step} >/dev/null 2>&1; echo done-${index}`)
-      .join('; ');
-    const running = world.start(text, ['sh', '-c', script], { flags: ['--agent', 'support-bot', ...flags] });
+    const script = steps.map((step, index) => `read go; ${step} >/dev/null 2>&1; echo done-${index}`);
+    const running = world.start(text, ['sh', '-c', [...script, 'read end'].join('; ')], {
+      flags: ['--agent', 'support-bot', ...flags],
+    });
     const lines = linesOf(running.stdout);
     let next = 0;
     return {
