@@ -34,6 +34,10 @@ export interface Ledger {
   /** Moves repeated refusals whose second is over (or all) to the queue. */
   release(all: boolean): void;
   readonly repeating: boolean;
+  /** Nothing waits to be written. */
+  readonly isEmpty: boolean;
+  /** A whole batch does. */
+  readonly isFull: boolean;
 }
 
 export function createLedger(clock: Clock): Ledger {
@@ -111,6 +115,12 @@ export function createLedger(clock: Clock): Ledger {
     },
     get repeating() {
       return repeats.waiting;
+    },
+    get isEmpty() {
+      return queue.length === 0 && spilt.size === 0;
+    },
+    get isFull() {
+      return queue.length >= BATCH;
     },
   };
 }

@@ -21,6 +21,17 @@ const RETRY = 250;
 /** Milliseconds between looks at refusals that repeat. */
 const RELEASE = 250;
 
+/**
+ * A batch costs about as much as twenty rows, however few are in it. So under load the next one begins so many
+ * milliseconds after the one before it, and brings more; load is when so many decisions waited for the last one.
+ */
+const PACE = 2;
+const CROWD = 4;
+/** Milliseconds in which rows that nobody waits for may find a decision to go with. */
+const LINGER = 10;
+/** In the same turn of the event loop. */
+const SOON = Number.NEGATIVE_INFINITY;
+
 export interface RecorderOptions {
   /** Path of the store. */
   store: string;
@@ -39,7 +50,14 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
   let late = false;
   let writable = true;
   let closed = false;
-  let scheduled = false;
+  /** A decision waits for the next batch. */
+  let asked = false;
+  /** When the last batch began, and how many decisions waited for it. */
+  let begun = Number.NEGATIVE_INFINITY;
+  let crowd = 0;
+  /** When the next one is to begin; Infinity: at no time yet. */
+  let due = Number.POSITIVE_INFINITY;
+  let pumping: Timer | undefined;
   let deadline: Timer | undefined;
   let retry: Timer | undefined;
   let releasing: Timer | undefined;
@@ -66,15 +84,19 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     ledger.note({ kind: 'notice', time: clock.now(), agent: 'clawctl', session: '', topic, text });
 
   const schedule = () => {
-    if (scheduled || inFlight !== null || !writable) return;
-    scheduled = true;
-    queueMicrotask(() => {
-      scheduled = false;
-      pump();
-    });
+    if (inFlight !== null || !writable) return;
+    const now = clock.monotonic();
+    const at = !asked ? now + LINGER : crowd < CROWD ? SOON : Math.max(now, begun + PACE);
+    if (at >= due) return;
+    due = at;
+    clearTimeout(pumping);
+    if (at === SOON) queueMicrotask(pump);
+    else pumping = setTimeout(pump, at - now);
   };
   const pump = () => {
     clearTimeout(retry);
+    clearTimeout(pumping);
+    due = Number.POSITIVE_INFINITY;
     if (inFlight !== null) return;
     const batch = ledger.take();
     if (batch.length === 0) {
@@ -82,6 +104,8 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
       return;
     }
     inFlight = batch;
+    begun = clock.monotonic();
+    asked = false;
     deadline = setTimeout(onDeadline, DEADLINE);
     post({ rows: batch.map(({ row }) => row) });
   };
@@ -108,12 +132,15 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     if (written.ok) {
       writable = true;
       if (written.replaced !== null) replaced(written.replaced);
+      crowd = 0;
       for (const { waiting } of batch) {
+        if (waiting !== null) crowd++;
         if (late && waiting?.event.verdict === 'allow') undo(waiting.event);
         else waiting?.answer(true);
       }
       late = false;
-      pump();
+      if (flushed.length > 0 || ledger.isFull) pump();
+      else if (!ledger.isEmpty) schedule();
       return;
     }
     late = false;
@@ -170,6 +197,7 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
       if (closed) return Promise.resolve(false);
       return new Promise((answer) => {
         ledger.decide(event, writable, answer);
+        asked ||= event.verdict === 'allow';
         schedule();
         releaseLater();
       });
