@@ -12,6 +12,7 @@ import { decide } from '../policy/decide.ts';
 import { limitsOf, type Policy } from '../policy/policy.ts';
 import { type Arrival, peerOf, transparentArrival } from './arrival.ts';
 import { Connection } from './connection.ts';
+import { because } from './gates.ts';
 import { createIdentity, type Identities } from './identity.ts';
 import { type ProxyListenerOptions, serveProxy } from './proxylistener.ts';
 import { type Refusal, refusalOf } from './refusal.ts';
@@ -41,6 +42,8 @@ export interface GatewayOptions {
   dial?: typeof dial;
   /** Where they are not those of the policy. */
   times?: Partial<Times>;
+  /** Clients that there are descriptors for, whatever they are at. Beyond that, newcomers are reset. Default: any number. */
+  capacity?: number;
   /** What agents use up. Default: counted in this process alone. */
   usage?: Usage;
   /** Who clients of shared listeners are. Default: by the policy, without any tokens. */
@@ -112,6 +115,8 @@ export function createGateway(options: GatewayOptions): Gateway {
     standing.add(connection);
     void connection.run();
   };
+  const { capacity = Number.POSITIVE_INFINITY } = options;
+  const isFull = () => standing.size >= capacity && !waiting.makeRoom();
   const named = (unnamed: Unnamed, arrival: Arrival | null) => {
     waiting.delete(unnamed);
     if (arrival !== null) admit(arrival);
@@ -154,6 +159,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         const known = identity === null ? agent! : identity.ok ? identity.agent : UNIDENTIFIED;
         const session = sessionOf(id, known, names);
         const arrival = transparentArrival(near, session, identity, around.destinationOf(near));
+        if (isFull()) arrival.refused ??= because('limit-total');
         if (namedByClient && isUnnamed(arrival)) waiting.add(new Unnamed(arrival, around, named));
         else admit(arrival);
         return near.handler;
@@ -164,7 +170,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
     serveProxy(proxy) {
       const listener = serveProxy(proxy, {
-        ...{ around, standing, waiting, admit },
+        ...{ around, standing, waiting, isFull, admit },
         sessionOf: (agent) => sessionOf(proxy.session, agent, NO_NAMES),
       });
       listeners.push(listener);

@@ -62,6 +62,21 @@ describe('a proxy listener', () => {
   });
 });
 
+test('a listener without descriptors resets newcomers, records it, and serves again when one is free', async () => {
+  const server = origin((end) => end.send('server'));
+  const gate = proxied({ policy, originPort: server.port, options: { capacity: 3 } });
+  const open = () => gate.say(connectTo('good.test:22'));
+  const [first] = [await open(), await open(), await open()];
+  await Promise.all(server.ends.map((end) => end.until(() => true)));
+  while (gate.recorder.lines.length < 3) await Bun.sleep(1);
+  expect((await (await open()).untilClosed()).ending).toBe('reset');
+  expect(gate.recorder.lines).toContain('tcp 0.0.0.0:0 deny limit-total');
+  expect(gate.gateway.openConnections()).toBe(3);
+  first!.socket.reset();
+  while (gate.gateway.openConnections() > 2) await Bun.sleep(1);
+  await (await open()).untilText('server');
+});
+
 describe('behind a balancer', () => {
   const proxy = { agent: null, proxyProtocol: loopback };
 

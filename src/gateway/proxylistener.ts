@@ -9,6 +9,7 @@ import { type Arrival, peerOf } from './arrival.ts';
 import { credentialsIn } from './credentials.ts';
 import { Forward } from './forward.ts';
 import type { ForwardContext } from './forwardcontext.ts';
+import { because } from './gates.ts';
 import { type Beginning, Greeting, type GreetingContext } from './greeting.ts';
 import { type Session, UNIDENTIFIED } from './session.ts';
 import type { AllStanding } from './standing.ts';
@@ -34,12 +35,14 @@ export interface ProxyContext {
   standing: AllStanding;
   waiting: Waiting;
   sessionOf(agent: string): Session;
+  /** Whether there is no descriptor left for one more. */
+  isFull(): boolean;
   /** Hands on a client that has said what it wants. */
   admit(arrival: Arrival): void;
 }
 
 export function serveProxy(options: ProxyListenerOptions, context: ProxyContext): Listener {
-  const { around, standing, waiting, sessionOf, admit } = context;
+  const { around, standing, waiting, sessionOf, isFull, admit } = context;
   const { proxyProtocol = [], agent = null, tls = null } = options;
   /** What a balancer says comes before TLS begins. */
   const isBehind = tls !== null && proxyProtocol.length > 0;
@@ -93,6 +96,11 @@ export function serveProxy(options: ProxyListenerOptions, context: ProxyContext)
   };
 
   const accept = (near: Socket) => {
+    if (isFull()) {
+      const nobody = { session: unidentified, identified: null, aim: null, synthetic: null };
+      admit({ near, ...nobody, refused: because('limit-total'), door: null, rest: null });
+      return near.handler;
+    }
     // A question to the kernel that most listeners have no use for.
     const isAsked = proxyProtocol.length > 0 || fromOf(around.policy()).length > 0;
     const address = isAsked ? peerOf(near) : null;

@@ -19,12 +19,18 @@ export class Waiting {
   ) {}
 
   add(waiter: Waiter): void {
-    if (this.#all.size >= Math.min(MOST, limitsOf(this.policy()).connections)) {
-      const [oldest] = this.#all;
-      oldest!.giveUp('limit-total');
-    }
+    if (this.#all.size >= Math.min(MOST, limitsOf(this.policy()).connections)) this.makeRoom();
     this.#all.add(waiter);
     this.standing.add(waiter);
+  }
+
+  /** False where nobody waits. */
+  makeRoom(): boolean {
+    for (const oldest of this.#all) {
+      oldest.giveUp('limit-total');
+      return true;
+    }
+    return false;
   }
 
   delete(waiter: Waiter): void {
