@@ -35,13 +35,18 @@ export function incidentItem(incident: Incident): object {
     fingerprint: incident.fingerprint,
     state: incident.state,
     test: incident.test,
-    acknowledged: incident.acknowledged,
+    acknowledged:
+      incident.acknowledged === null
+        ? null
+        : { time: iso(incident.acknowledged.time), by: incident.acknowledged.by },
     group: incident.group,
+    groups: incident.groups,
     agents: incident.agents,
     hosts: incident.hosts,
     count: incident.count,
     value: incident.value,
     threshold: incident.threshold,
+    finding: incident.finding,
     rule: incident.decidingRule,
     since: iso(incident.since),
     fired_at: incident.firedAt === null ? null : iso(incident.firedAt),
