@@ -1,5 +1,5 @@
 /** `clawctl egress kill` and `resume`: stop what leaves, at once, and let go on. Needs neither policy nor store. */
-import { userInfo } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { systemClock } from '../base/clock.ts';
 import { Failure } from '../base/failure.ts';
 import { type Paths, pathsOf } from '../base/paths.ts';
@@ -96,10 +96,13 @@ function whoIsThis(): string {
   return SUDO_USER === undefined || SUDO_USER === name ? name : `${name} (sudo by ${SUDO_USER})`;
 }
 
+/** Not by the runtime, which believes the environment. */
 function nameOfUser(): string {
+  const uid = String(process.getuid!());
   try {
-    return userInfo().username;
+    const entries = readFileSync('/etc/passwd', 'utf8').split('\n');
+    return entries.map((entry) => entry.split(':')).find((fields) => fields[2] === uid)?.[0] ?? `user ${uid}`;
   } catch {
-    return `user ${process.getuid!()}`; // a user without an entry, as in a container
+    return `user ${uid}`;
   }
 }
