@@ -49,6 +49,40 @@ describe('lookalikeOf', () => {
     for (const name of names.split(' ')) expect([name, lookalikeOf(index, name)]).toEqual([name, null]);
   });
 
+  test('knows names of platforms, and leaves their other names alone', () => {
+    const platforms = lookalikeIndex([
+      'raw.githubusercontent.com',
+      'alice.github.io',
+      'my-bucket.s3.amazonaws.com',
+    ]);
+    const of = (name: string) => lookalikeOf(platforms, name)?.of ?? null;
+    expect(of('raw.githubusercontents.com')).toBe('raw.githubusercontent.com');
+    expect(of('raw.githubuserc0ntent.com')).toBe('raw.githubusercontent.com');
+    expect(of('x.githup.io')).toBe('alice.github.io');
+    expect(of('my-bucket.s3.amazonavvs.com')).toBe('my-bucket.s3.amazonaws.com');
+    expect(of('alicee.github.io')).toBe('alice.github.io');
+    for (const name of [
+      'bob.github.io',
+      'github.io',
+      'github.com',
+      'other.s3.amazonaws.com',
+      'githubusercontent.com',
+    ])
+      expect([name, of(name)]).toEqual([name, null]);
+  });
+
+  test('takes a slip for one only under the same top-level name, and short names only where nothing else differs', () => {
+    const short = lookalikeIndex(['hf.co', 'github.com']);
+    const of = (name: string) => lookalikeOf(short, name)?.kind ?? null;
+    expect(of('githb.com')).toBe('omission');
+    expect(of('githb.org')).toBe(null);
+    expect(of('hf-login.co')).toBe('affix');
+    expect(of('hf.co.evil.io')).toBe('subdomain');
+    expect(of('xn--f-50b.co')).toBe('idn');
+    for (const name of ['hf.org', 'hg.co', 'hff.co', 'hf-login.com'])
+      expect([name, of(name)]).toEqual([name, null]);
+  });
+
   test('never throws', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.string(), (allowed, name) => {

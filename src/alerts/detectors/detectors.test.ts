@@ -187,6 +187,14 @@ describe('unexpected_agent', () => {
     expect(later.see(allowed('a', 'x.example-corp.com', 2 * DAY))).toBe(null);
     expect(later.see(allowed('z', 'z.example', 2 * DAY))).toBe(null);
     expect(later.see(allowed('new', 'z.example', 4 * DAY))).toBe(null);
+    // Neither an agent nor a host of yesterday says what is usual.
+    expect(later.see(allowed('alone', 'lone.example', 4 * DAY))).toBe(null);
+    expect(later.see(allowed('new', 'lone.example', 6 * DAY - 1))).not.toBe(null);
+    expect(later.see(allowed('alone', 'fresh.example', 6 * DAY))).toBe(null);
+    expect(later.see(allowed('b', 'fresh.example', 6 * DAY + HOUR))).toBe(null);
+    expect(later.see(allowed('alone', 'quiet.example', 6 * DAY))).toBe(null);
+    expect(later.see(allowed('young', 'young.example', 8 * DAY - HOUR))).toBe(null);
+    expect(later.see(allowed('young', 'quiet.example', 8 * DAY))).toBe(null);
   });
 });
 
@@ -195,6 +203,7 @@ describe('first_contact', () => {
     const memory = new Map<string, number>();
     const detector = detectorOf('first_contact', POLICY, memory);
     expect(detector.see(allowed('bot', 'a.example-corp.com', 0))).toBe(null);
+    expect(detector.see(allowed('bot', 'early.example', 23 * HOUR))).toBe(null);
     expect(detector.see(allowed('bot', 'b.example-corp.com', 2 * DAY))).toBe(null);
     expect(detector.see(decision('refused.example', {}, 2 * DAY))).toBe(null);
     const restarted = detectorOf('first_contact', POLICY, memory);

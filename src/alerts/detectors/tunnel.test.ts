@@ -69,6 +69,11 @@ describe('a tunnel is found', () => {
     expect(slow(86_400_000)).toBe(null);
   });
 
+  test('by different names, not by the same ones in the next half hour', () => {
+    const names = [...questionsOf('dnscat2, idle', 3, 9)].map(({ host }) => host);
+    expect(foundAfter([0, 1_800_000].flatMap((at) => names.map((host) => ({ host, at }))))).toBe(null);
+  });
+
   test('for each agent by itself', () => {
     const detector = createTunnels();
     const names = [...questionsOf('dnscat2, idle', 3, 18)].map(({ host }) => host);
@@ -113,9 +118,10 @@ describe('a real tool is found through the stub,', async () => {
     expect(after).not.toBe(null);
   });
 
-  test('but not a printer with a name like a sentence, nor a slip', () => {
-    const names = ['My Printer._ipp._tcp.local', 'a b.example.com', '*.example.com', '1.2.3.4'];
-    expect(asked([...names, ...names.slice(0, 1)].map((name, i) => [i * 1_000, name, 1]))).toBe(null);
+  test('but not printers with names like sentences, nor a slip', () => {
+    const printers = Array.from({ length: 9 }, (_, i) => `Printer ${i} (hall)._ipp._tcp.local`);
+    const slips = ['a b.example.com', '*.example.com', '1.2.3.4'];
+    expect(asked([...printers, ...slips].map((name, i) => [i * 1_000, name, 1]))).toBe(null);
   });
 });
 

@@ -70,6 +70,8 @@ describe('a condition', () => {
     const both = parsed('(lookalike where agent = a) and domain matches *.xyz');
     expect(both).toMatchObject({ kind: 'and', of: [{ kind: 'detector' }, { kind: 'domain' }] });
     expect(printCondition(both)).toBe('(lookalike where agent = a) and domain matches *.xyz');
+    const detectors = parsed('lookalike where agent = a and killed');
+    expect(detectors).toMatchObject({ kind: 'and', of: [{ name: 'lookalike' }, { name: 'killed' }] });
     const either = parsed('lookalike where agent = a or domain matches *.xyz');
     expect(either).toMatchObject({ kind: 'or', of: [{ kind: 'detector' }, { kind: 'domain' }] });
   });
@@ -180,6 +182,11 @@ describe('a bad condition is refused:', () => {
       "28: 'dns_queries' has no reason to compare. Possible: agent, host, domain.",
     ],
     ['policy_rejected where agent = a', "22: 'policy_rejected' has no agent to compare. Take the where out."],
+    ['lookalike where agent = x and hots = y', "30: unknown metric or detector 'hots'. Did you mean 'host'?"],
+    [
+      '(lookalike where agent = x) and hots = y',
+      "32: unknown metric or detector 'hots'. Did you mean 'not'?",
+    ],
     ['domain = x.com', "7: 'matches' is missing before '='. Such as domain matches *.xyz, *.tk"],
     ['domain matches xyz', "15: 'xyz' is a top-level name, not a host. Write *.xyz"],
     ['domain matches *', "15: '*' matches everything. Take it out, or name what is meant."],
