@@ -28,7 +28,7 @@ import { INTERNAL_NAME, InternalAnswer } from './internal.ts';
 import { isFailure, type Refusal, refusalOf, refusalOfUnread } from './refusal.ts';
 import { Rows } from './rows.ts';
 import type { Surroundings } from './surroundings.ts';
-import { countUp } from './usage.ts';
+import { countUp, Slot } from './usage.ts';
 
 /** How far it has come. `refused`: not closed yet, because the client is being told why. */
 type Stage = 'deciding' | 'dialling' | 'open' | 'refused' | 'closed';
@@ -44,8 +44,8 @@ export class Connection implements Judge {
   readonly #rows: Rows;
   #policy: Policy;
   readonly #target: Target | null;
-  /** Why it may not be open at all; null: it is counted as open. */
-  readonly #limited: Reason | null;
+  /** Its place among those of its agent; null where it is refused whatever it wants. */
+  readonly #slot: Slot | null;
   readonly #seen: Seen = { addresses: [], hello: null, change: null };
   /** The rules that admit all that was seen so far. */
   #rules: readonly Rule[] = [];
@@ -79,7 +79,7 @@ export class Connection implements Judge {
     near.handler = this.#relay;
     this.#target = aim === null ? null : { agent: session.agent, host: aim.host, port: aim.port };
     this.#isWelcome = arrival.door === null;
-    this.#limited = arrival.refused === null ? around.usage.tryOpen(session.agent) : arrival.refused.reason;
+    this.#slot = arrival.refused === null ? new Slot(around.usage, session.agent) : null;
   }
 
   /** Hops 1 to 5. Never rejects. */
@@ -101,13 +101,14 @@ export class Connection implements Judge {
     if (synthetic !== null) session.names.retain(synthetic);
     const { host, port } = target;
     const isInternal = host.kind === 'name' && host.name === INTERNAL_NAME && port === 80;
-    if (isInternal && this.#limited === null) return this.#answerInternal();
+    const limited = this.#slot?.refused ?? null;
+    if (isInternal && limited === null) return this.#answerInternal();
     this.#listen(port);
 
     // 3 Decide, and let nothing out (the real DNS question included) before that is recorded.
     const decision = this.#decide(this.#policy, target);
     if (decision.verdict !== 'allow') return this.#deny(decision, because(decision.reason));
-    if (this.#limited !== null) return this.#deny(null, because(this.#limited));
+    if (limited !== null) return this.#deny(null, because(limited));
     this.#rules = rulesOf(decision);
     this.#meter();
     const recording = this.#rows.open(port === 80 ? 'http' : 'tcp', target, decision);
@@ -124,7 +125,9 @@ export class Connection implements Judge {
     this.#seen.addresses = answer.addresses;
     const problem = this.#narrow(this.#admit(this.#policy, this.#rules));
     if (problem !== null) return this.#stop(problem);
-    const dialled = await around.dial(answer.addresses, port, { timeout: around.times.connect });
+    const dialling = around.dial(answer.addresses, port, { timeout: around.times.connect });
+    this.#slot?.holdUntil(dialling.then(({ pending }) => pending));
+    const dialled = await dialling;
     if (this.#stage !== 'dialling') {
       if (dialled.ok) dialled.socket.reset();
       return;
@@ -296,7 +299,7 @@ export class Connection implements Judge {
       ? lastWords(this.#relay.gate, refusal)
       : this.arrival.door!.refusal(refusal);
     if (words !== 'later' && words !== 'none') this.#say(words);
-    else if (final || words === 'none' || this.#limited !== null) this.#relay.reset();
+    else if (final || words === 'none' || this.#slot?.refused != null) this.#relay.reset();
     else this.unfinished(true);
   }
 
@@ -389,7 +392,7 @@ export class Connection implements Judge {
     this.#stage = 'closed';
     const { session, synthetic, refused } = this.arrival;
     if (synthetic !== null && refused === null) session.names.release(synthetic);
-    if (this.#limited === null) this.around.usage.closed(session.agent);
+    this.#slot?.letGo();
     this.onGone(this);
   }
 }

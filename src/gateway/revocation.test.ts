@@ -115,6 +115,25 @@ describe('limits', () => {
     expect(proxy.recorder.lines).toContain('tcp good.test:22 deny limit-connections');
   });
 
+  test('an attempt that was abandoned counts for as long as it holds a descriptor', async () => {
+    const attempt = Promise.withResolvers<void>();
+    const proxy = proxied({
+      policy: `${both}limits: { connections_per_agent: 1 }\n`,
+      options: { dial: async () => ({ ok: false, detail: 'timeout', pending: attempt.promise }) },
+    });
+    const ask = async () => {
+      const client = await (await proxy.say(connectTo('good.test:22'))).untilEnded();
+      client.socket.reset();
+      while (proxy.gateway.openConnections() > 0) await Bun.sleep(1);
+      return client.text;
+    };
+    expect(await ask()).toContain('connect-failed');
+    expect(await ask()).toContain('limit-connections');
+    attempt.resolve();
+    await attempt.promise;
+    expect(await ask()).toContain('connect-failed');
+  });
+
   test('so many may be opened within a second, and again in the next', async () => {
     const server = origin();
     const proxy = proxied({

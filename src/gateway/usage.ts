@@ -107,3 +107,29 @@ export function countUp(
   }
   return reason;
 }
+
+/**
+ * A place among the connections that an agent may have open, given back when the last who holds it has let go. An
+ * attempt to connect that was abandoned holds it too: the kernel keeps its descriptor for minutes.
+ */
+export class Slot {
+  /** Why there is none; null: there is. */
+  readonly refused: Reason | null;
+  #holders = 1;
+
+  constructor(
+    private readonly usage: Usage,
+    private readonly agent: string,
+  ) {
+    this.refused = usage.tryOpen(agent);
+  }
+
+  holdUntil(done: Promise<void>): void {
+    this.#holders++;
+    void done.then(() => this.letGo());
+  }
+
+  letGo(): void {
+    if (--this.#holders === 0 && this.refused === null) this.usage.closed(this.agent);
+  }
+}

@@ -14,7 +14,10 @@ export interface DialOptions {
 }
 
 /** `detail` is for the record: an errno name such as ECONNREFUSED, or `timeout`. */
-export type Dialled = { ok: true; socket: Socket; address: Address } | { ok: false; detail: string };
+export type Dialled = ({ ok: true; socket: Socket; address: Address } | { ok: false; detail: string }) & {
+  /** Resolves when the kernel has given up on the other attempts, which takes minutes; left out where there are none. */
+  pending?: Promise<void>;
+};
 
 /** Never rejects. At least one address is expected; none at all fails with `no address`. */
 export function dial(addresses: readonly Address[], port: number, options: DialOptions): Promise<Dialled> {
@@ -34,6 +37,8 @@ class Dialling {
   #lastFailure = 'no address';
   #deadline: Timer;
   #stagger: Timer | undefined;
+  /** Called when nothing is pending any more. */
+  #onSettled = () => {};
 
   constructor(
     private readonly addresses: readonly Address[],
@@ -63,14 +68,19 @@ class Dialling {
     Bun.connect<Socket>({ ...where, data: attempt, socket: HANDLERS } as never).catch((error: unknown) => {
       this.#pending--;
       this.#lastFailure = failureText(error);
+      if (this.#done && this.#pending === 0) this.#onSettled();
       this.next();
     });
   }
 
   connected(socket: Socket, address: Address): void {
     this.#pending--;
-    if (this.#done) socket.reset();
-    else this.#finish({ ok: true, socket, address });
+    if (!this.#done) {
+      this.#finish({ ok: true, socket, address });
+      return;
+    }
+    socket.reset();
+    if (this.#pending === 0) this.#onSettled();
   }
 
   #finish(dialled: Dialled): void {
@@ -78,6 +88,10 @@ class Dialling {
     this.#done = true;
     clearTimeout(this.#deadline);
     clearTimeout(this.#stagger);
+    if (this.#pending > 0)
+      dialled.pending = new Promise((resolve) => {
+        this.#onSettled = resolve;
+      });
     this.resolve(dialled);
   }
 }
