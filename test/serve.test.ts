@@ -223,6 +223,56 @@ describe('limits', () => {
   });
 });
 
+describe('a flood', () => {
+  /** Milliseconds of processor time that a process has used. */
+  const used = (pid: number) => {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]!.split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * 10;
+  };
+  const flood = (count: number) =>
+    Promise.all(Array.from({ length: count }, () => connectBy({ port }, target()).catch(() => null)));
+
+  test('of connections, beyond the descriptors there are, harms none that is there, and passes', async () => {
+    service.writePolicy(policy('', ', limits: {connections: 5000, connections_per_second: 100000}'));
+    await service.serveWithin(400, ...listen(), '--workers', '1');
+    const held = await connectBy({ port }, target());
+    await held.read();
+    const others = await flood(600);
+    const served = others.filter((tunnel) => tunnel?.answer === '200');
+    expect(served.length).toBeGreaterThan(40);
+    expect(served.length).toBeLessThan(100);
+    held.write('still here');
+    expect(await held.read()).toBe('still here');
+    // Nobody spins on what cannot be accepted.
+    const { pid } = (await service.condition()).workers[0]!;
+    const before = used(pid);
+    await Bun.sleep(500);
+    expect(used(pid) - before).toBeLessThan(250);
+    for (const tunnel of others) tunnel?.close();
+    while ((await echo().catch(String)) !== 'hello\n') await Bun.sleep(10);
+    expect((await service.condition()).workers[0]!.restarts).toBe(0);
+  });
+
+  test('of clients that say nothing keeps nobody else out', async () => {
+    service.writePolicy(policy('limits: {head_timeout: 1s}', ', limits: {connections_per_second: 100000}'));
+    await service.serveWithin(700, ...listen(), '--workers', '2');
+    let ended = 0;
+    const silent = await Promise.all(
+      Array.from({ length: 1_500 }, () =>
+        Bun.connect({
+          hostname: '127.0.0.1',
+          port,
+          socket: { data() {}, close: () => void ended++, error() {} },
+        }).catch(() => void ended++),
+      ),
+    );
+    while ((await echo().catch(String)) !== 'hello\n') await Bun.sleep(10);
+    while (ended < silent.length) await Bun.sleep(10);
+    const { workers } = await service.condition();
+    expect(workers.map(({ restarts }) => restarts)).toEqual([0, 0]);
+  });
+});
+
 describe('at the end', () => {
   test('what is open may end by itself, and nothing new is accepted', async () => {
     const child = await service.serve(...listen(), '--workers', '2');

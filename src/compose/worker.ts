@@ -116,7 +116,8 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
       paths: start.paths,
       policyFile: start.policyFile,
       gateway: (policy) => ({
-        usage: createSharedUsage({ ledger, slot: start.slot, policy, clock, capacity }),
+        usage: createSharedUsage({ ledger, slot: start.slot, policy, clock }),
+        capacity,
         identities: createIdentity({ policy, tokens: tokens.tokens }),
       }),
     },

@@ -16,13 +16,10 @@ export interface SharedUsageOptions {
   slot: number;
   policy: () => Policy;
   clock: Clock;
-  /** Connections that this process has descriptors for. */
-  capacity: number;
 }
 
-export function createSharedUsage({ ledger, slot, policy, clock, capacity }: SharedUsageOptions): Usage {
+export function createSharedUsage({ ledger, slot, policy, clock }: SharedUsageOptions): Usage {
   const keys = new Map<string, number>();
-  let open = 0;
   const key = (text: string): number => {
     let known = keys.get(text);
     if (known === undefined) {
@@ -43,16 +40,14 @@ export function createSharedUsage({ ledger, slot, policy, clock, capacity }: Sha
       // The only clock that processes have in common.
       const now = clock.now();
       const second = Math.floor(now / SECOND);
-      if (open >= capacity || ledger.openOf(EVERYBODY) >= total.connections) return 'limit-total';
+      if (ledger.openOf(EVERYBODY) >= total.connections) return 'limit-total';
       if (ledger.openOf(mine) >= own.connections) return 'limit-connections';
       if (ledger.openedIn(EVERYBODY, second) >= total.connectionsPerSecond) return 'limit-rate';
       if (ledger.openedIn(mine, second) >= own.connectionsPerSecond) return 'limit-rate';
       for (const each of [EVERYBODY, mine]) ledger.opened(slot, each, second, Math.floor(now / DAY));
-      open++;
       return null;
     },
     closed(agent) {
-      open--;
       for (const each of [EVERYBODY, agentKey(agent)]) ledger.closed(slot, each, today());
     },
     isMetered(agent, rule) {

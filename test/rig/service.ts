@@ -30,6 +30,8 @@ export interface Service {
   writePolicy(text: string): void;
   /** Starts one; resolves when it serves. */
   serve(...words: string[]): Promise<Process>;
+  /** The same where every process may open so many files. */
+  serveWithin(files: number, ...words: string[]): Promise<Process>;
   clawctl(...words: string[]): Promise<{ code: number; out: string; err: string }>;
   condition(): Promise<Condition>;
   /** Waits until the condition is as wanted. */
@@ -71,12 +73,26 @@ export function openService(): Service {
     },
   });
   const begun: Process[] = [];
-  const spawn = (words: readonly string[]) =>
-    Bun.spawn([CLAWCTL, 'egress', ...words], {
-      env: environment,
-      cwd: folder,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+  const spawn = (words: readonly string[], files?: number) =>
+    Bun.spawn(
+      [
+        ...(files === undefined ? [] : ['sh', '-c', `ulimit -n ${files}; exec "$@"`, 'sh']),
+        CLAWCTL,
+        'egress',
+        ...words,
+      ],
+      {
+        env: environment,
+        cwd: folder,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
+  const begin = async (child: ReturnType<typeof spawn>): Promise<Process> => {
+    const service: Process = Object.assign(child, { lines: linesOf(child.stderr) });
+    begun.push(service);
+    await service.lines.until('clawctl: serving');
+    return service;
+  };
   const condition = async (): Promise<Condition> => {
     const socket = join(folder, 'runtime/clawctl/serve-default/admin.sock');
     const headers = { connection: 'close' }; // the next question may be another process's
@@ -91,13 +107,8 @@ export function openService(): Service {
       writeFileSync(`${file}.new`, text);
       renameSync(`${file}.new`, file);
     },
-    async serve(...words) {
-      const child = spawn(['serve', ...words]);
-      const service: Process = Object.assign(child, { lines: linesOf(child.stderr) });
-      begun.push(service);
-      await service.lines.until('clawctl: serving');
-      return service;
-    },
+    serve: (...words) => begin(spawn(['serve', ...words])),
+    serveWithin: (files, ...words) => begin(spawn(['serve', ...words], files)),
     async clawctl(...words) {
       const child = spawn(words);
       const [out, err, code] = await Promise.all([
