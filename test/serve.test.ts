@@ -205,6 +205,19 @@ describe('limits', () => {
     expect(new Set(answers.slice(3))).toEqual(new Set(['503 limit-connections']));
   });
 
+  test('of a day are not forgotten by a restart', async () => {
+    service.writePolicy(policy('', ', limits: {bytes_up: 1 KB/day}'));
+    for (const expected of ['x'.repeat(900), null]) {
+      const child = await service.serve(...listen(), '--workers', '1', '--drain', '100ms');
+      const tunnel = await connectBy({ port }, target());
+      await tunnel.read();
+      tunnel.write('x'.repeat(900));
+      expect(await tunnel.read()).toBe(expected);
+      child.kill('SIGTERM');
+      await child.exited;
+    }
+  });
+
   test('of a day are not forgotten by a takeover', async () => {
     service.writePolicy(policy('', ', limits: {bytes_up: 1 KB/day}'));
     const first = await service.serve(...listen(), '--workers', '1', '--drain', '1s');

@@ -21,9 +21,12 @@ export type Door = 'admin' | 'takeover';
 
 export class ServiceFolder {
   readonly path: string;
+  /** What was sent today; see usagefile.ts. */
+  readonly usage: string;
   #lock: number | null = null;
 
-  constructor(paths: Pick<Paths, 'runtime'>, name: string) {
+  constructor(paths: Pick<Paths, 'runtime' | 'state'>, name: string) {
+    this.usage = join(paths.state, `serve-${name}.usage`);
     this.path = join(paths.runtime, `serve-${name}`);
   }
 

@@ -15,12 +15,15 @@ import type { FromWorker } from './message.ts';
 import { notifySystemd, watchdogMilliseconds } from './notify.ts';
 import { closeSockets, keyOf, type Opened, openSockets, type ServedSet, servedBy, widen } from './sockets.ts';
 import { Handover, type Inheritance } from './takeover.ts';
+import { keepUsage, recallUsage } from './usagefile.ts';
 import { Worker } from './worker.ts';
 
 /** Milliseconds between looks at workers and at whoever wants to take over. */
 const LOOK = 100;
 /** A look that comes later than this was kept from coming: then workers were, too. */
 const LATE = 300;
+/** Milliseconds between times when what was sent today is kept. */
+const KEEP = 5_000;
 
 export interface ServiceOptions {
   paths: Paths;
@@ -59,6 +62,9 @@ export class Supervisor {
   #timer: Timer | null = null;
   #lookedAt = 0;
   #toldAt = 0;
+  #keptAt = 0;
+  #kept: string | null = null;
+  #isTakenOver = false;
   #state: Condition['state'] = 'starting';
   #ended = Promise.withResolvers<void>();
   #onServing = () => {};
@@ -71,6 +77,7 @@ export class Supervisor {
     this.#memory = inheritance?.memory ?? openSharedMemory('clawctl-limits', LEDGER_BYTES);
     this.#ledger = new Ledger(Bun.mmap(`/proc/self/fd/${this.#memory}`, { shared: true }));
     if (inheritance !== null) this.#adopt(inheritance);
+    else recallUsage(options.folder.usage, this.#ledger, Date.now());
     try {
       for (const entry of options.fixed) this.#fixed.add(this.#open(entry).id);
       for (const entry of this.#wanted(options.listen)) this.#open(entry);
@@ -153,6 +160,7 @@ export class Supervisor {
   }
 
   #finish(): void {
+    this.#keep(performance.now());
     if (this.#timer !== null) clearInterval(this.#timer);
     for (const admin of this.#admins) admin.close();
     this.#options.folder.leave();
@@ -283,7 +291,15 @@ export class Supervisor {
       this.#toldAt = now;
       notifySystemd('WATCHDOG=1');
     }
+    if (now - this.#keptAt > KEEP) this.#keep(now);
     if (this.#state === 'serving') this.#lookForSuccessor();
+  }
+
+  /** Whoever has taken over keeps it from then on. */
+  #keep(now: number): void {
+    this.#keptAt = now;
+    if (!this.#isTakenOver)
+      this.#kept = keepUsage(this.#options.folder.usage, this.#ledger, Date.now(), this.#kept);
   }
 
   #lookForSuccessor(): void {
@@ -308,6 +324,7 @@ export class Supervisor {
       return;
     }
     say(`process ${pid} has taken over; this one ends when its connections have`);
+    this.#isTakenOver = true;
     void this.drain(true);
   }
 }
