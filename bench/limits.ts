@@ -16,4 +16,6 @@ export const LIMITS: readonly Limit[] = [
   { figure: /^recorder_p99_ms_one/, atMost: 1 },
   { figure: /^recorder_p99_ms_four/, atMost: 3 },
   { figure: /^stats_24h_ms/, atMost: 300 },
+  { figure: /^alerts_core_share_more$/, atMost: 0.2 },
+  { figure: /^alerts_flood_memory_mb$/, atMost: 64 },
 ];

@@ -15,6 +15,7 @@ const PARTS: Record<string, () => Promise<{ measure(): Promise<Record<string, nu
   decide: () => import('./decide.ts'),
   recorder: () => import('./recorder.ts'),
   stats: () => import('./stats.ts'),
+  alerts: () => import('./alerts.ts'),
 };
 const DOCUMENT = resolve(import.meta.dir, '../docs/performance.md');
 const BEGIN = '<!-- figures: written by the bench -->';

@@ -74,9 +74,7 @@ test('a thousand alerts, with the engine killed again and again: none is lost, n
     if (recorded === 0) await evaluator.says('evaluates');
     const until = Date.now() + 100 + Math.random() * 400;
     while (Date.now() < until) {
-      const rows = Array.from({ length: 4 }, () =>
-        rowOf(denied({ host: `h${recorded++ % COUNT}.example` })),
-      );
+      const rows = Array.from({ length: 4 }, () => rowOf(denied({ host: `h${recorded++ % COUNT}.example` })));
       writer.write(rows);
       await Bun.sleep(10);
     }

@@ -75,6 +75,7 @@ export class Evaluation {
   /** What the rules make of one row. `time` is that of the row, or now where the row claims to be from the future. */
   count(time: number, agent: string, host: string | null, row: Countable): void {
     this.#reach(time);
+    if (this.rulebook.series.length === 0) return;
     const fact = this.#fact.set(time, agent, host, row.reason, row.rule);
     switch (row.kind) {
       case 'decision':

@@ -62,19 +62,9 @@ export class Routes {
       visitAll(this.#byReason.get(fact.reason), fact, visit);
     if (host === null) return;
     if (this.#byHost.size > 0) visitAll(this.#byHost.get(host), fact, visit);
-    if (this.#byParent.size > 0) this.#findParents(host, fact, visit);
+    if (this.#byParent.size > 0)
+      for (const parent of fact.parents) visitAll(this.#byParent.get(parent), fact, visit);
     if (this.#byAddress.length > 0 && isAddress(host)) visitAll(this.#byAddress, fact, visit);
-  }
-
-  #findParents(host: string, fact: Fact, visit: (series: Series) => void): void {
-    let name = host;
-    // A folded host is all below its domain.
-    if (host.startsWith('(')) {
-      name = host.slice(1, -1);
-      visitAll(this.#byParent.get(name), fact, visit);
-    }
-    for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1))
-      visitAll(this.#byParent.get(name.slice(dot + 1)), fact, visit);
   }
 }
 

@@ -12,7 +12,7 @@ const SHOW = 60_000;
 export class Rulesets {
   readonly #db: Database;
   readonly #source: string;
-  #shown = '';
+  #shown: readonly AlertRule[] | null = null;
   #next = 0;
 
   /** `source`: which policy it is; processes of the same policy share it. */
@@ -23,13 +23,12 @@ export class Rulesets {
 
   /** `now`: wall time. */
   show(rules: readonly AlertRule[], now: number): void {
-    const text = JSON.stringify(rules);
-    if (text === this.#shown && now < this.#next && now > this.#next - 2 * SHOW) return;
+    if (rules === this.#shown && now < this.#next && now > this.#next - 2 * SHOW) return;
     this.#db
       .query('INSERT OR REPLACE INTO ruleset (source, rules, seen) VALUES (?, ?, ?)')
-      .run(this.#source, text, now);
+      .run(this.#source, JSON.stringify(rules), now);
     this.#db.query('DELETE FROM ruleset WHERE seen < ?').run(now - STALE);
-    this.#shown = text;
+    this.#shown = rules;
     this.#next = now + SHOW;
   }
 

@@ -242,11 +242,15 @@ describe('what gateways say of themselves', () => {
   });
 });
 
-test('a bounded map forgets what was not used for longest', () => {
-  const map = new BoundedMap<number>(2);
-  map.set('a', 1);
-  map.set('b', 2);
-  map.get('a');
-  map.set('c', 3);
-  expect([map.get('a'), map.get('b'), map.get('c'), map.size]).toEqual([1, undefined, 3, 2]);
+test('a bounded map forgets what was not used for long', () => {
+  const map = new BoundedMap<number>(3);
+  map.set('used', 1);
+  map.set('unused', 2);
+  for (let n = 0; n < 20; n++) {
+    map.set(`other ${n}`, n);
+    expect(map.get('used')).toBe(1);
+    expect(map.size).toBeLessThanOrEqual(6);
+  }
+  expect(map.get('unused')).toBe(undefined);
+  expect([map.get('other 19'), map.get('other 18')]).toEqual([19, 18]);
 });
