@@ -1,5 +1,5 @@
 /** The names that rules allow, as something that a name can be held against to see what it imitates. */
-import type { LookalikeIndex } from '../names/lookalike.ts';
+import { type LookalikeIndex, lookalikeIndex } from '../names/lookalike.ts';
 import { type Policy, ruleCount, rulesOf } from './policy.ts';
 
 /** Comparing with more takes more time and memory than the answer is worth. */
@@ -11,7 +11,5 @@ export function allowedNames(policy: Policy, except: ReadonlySet<string> = new S
   const hosts: string[] = [];
   for (const { action, host } of rulesOf(policy))
     if (action === 'allow' && !except.has(host)) hosts.push(host);
-  // It brings the Public Suffix List, which only those who ask for it should wait for.
-  const { lookalikeIndex } = require('../names/lookalike.ts') as typeof import('../names/lookalike.ts');
   return lookalikeIndex(hosts);
 }

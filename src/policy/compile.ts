@@ -4,9 +4,7 @@
  * it is locked nothing below it may add.
  */
 import type { Address } from '../names/address.ts';
-import type { AlertRule } from './alerts/alertrule.ts';
 import type { ChannelConfig } from './alerts/channel.ts';
-import { DEFAULT_ALERTS } from './alerts/defaults.ts';
 import type { Rule } from './decision.ts';
 import type { PolicyDocument } from './document.ts';
 import { type ListenEntry, placeOf } from './listener.ts';
@@ -52,14 +50,12 @@ function listenersIn(documents: readonly PolicyDocument[]): ListenEntry[] {
   return [...entries.values()];
 }
 
-/** What an earlier file says about an alert holds, and where none says anything the program itself. */
-function alertsIn(documents: readonly PolicyDocument[]): AlertRule[] {
-  const alerts = new Map<string, AlertRule & { enabled: boolean }>();
+/** What an earlier file says about an alert holds. */
+function alertsIn(documents: readonly PolicyDocument[]): Policy['alerts'] {
+  const alerts = new Map<string, Policy['alerts'][number]>();
   for (const document of documents)
     for (const alert of document.alerts) if (!alerts.has(alert.name)) alerts.set(alert.name, alert);
-  for (const alert of DEFAULT_ALERTS)
-    if (!alerts.has(alert.name)) alerts.set(alert.name, { ...alert, enabled: true });
-  return [...alerts.values()].filter(({ enabled }) => enabled).map(({ enabled: _, ...alert }) => alert);
+  return [...alerts.values()];
 }
 
 function channelsIn(documents: readonly PolicyDocument[]): Map<string, ChannelConfig> {

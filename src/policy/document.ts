@@ -7,10 +7,10 @@ import { type Address, parseAddress } from '../names/address.ts';
 import { parseHost } from '../names/host.ts';
 import type { Range } from '../names/range.ts';
 import { readAgents } from './agentsection.ts';
-import { readAlerts } from './alerts/alertentry.ts';
+import type * as AlertEntries from './alerts/alertentry.ts';
 import type { AlertRule } from './alerts/alertrule.ts';
 import type { ChannelConfig } from './alerts/channel.ts';
-import { readChannels } from './alerts/channelentry.ts';
+import type * as ChannelEntries from './alerts/channelentry.ts';
 import type { Rule } from './decision.ts';
 import { readLimits } from './limitentry.ts';
 import type { AgentLimits, Limits } from './limits.ts';
@@ -103,6 +103,17 @@ export function readDocument(text: string, file: string): DocumentResult {
     channels: read('channels', readChannels, []),
   };
   return reading.broken ? { ok: false, problems: reading.problems } : { ok: true, document };
+}
+
+/** Loaded where a file has any: most starts need not wait for the language of conditions. */
+function readAlerts(reading: Reading, entry: Entry): PolicyDocument['alerts'] {
+  const entries: typeof AlertEntries = require('./alerts/alertentry.ts');
+  return entries.readAlerts(reading, entry);
+}
+
+function readChannels(reading: Reading, entry: Entry): PolicyDocument['channels'] {
+  const entries: typeof ChannelEntries = require('./alerts/channelentry.ts');
+  return entries.readChannels(reading, entry);
 }
 
 function checkVersion(reading: Reading, { node }: Entry): void {

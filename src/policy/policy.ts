@@ -3,6 +3,7 @@ import type { Address } from '../names/address.ts';
 import type { Range } from '../names/range.ts';
 import type { AlertRule } from './alerts/alertrule.ts';
 import type { ChannelConfig } from './alerts/channel.ts';
+import type * as Defaults from './alerts/defaults.ts';
 import type { Rule } from './decision.ts';
 import type { Mode } from './document.ts';
 import type { AgentLimits, Limits } from './limits.ts';
@@ -24,7 +25,8 @@ export interface Policy {
   readonly agentLimits: AgentLimits;
   readonly listen: readonly ListenEntry[];
   readonly from: readonly Origin[];
-  readonly alerts: readonly AlertRule[];
+  /** What the files say, and nothing else; see `alertsOf`. */
+  readonly alerts: readonly (AlertRule & { enabled: boolean })[];
   readonly channels: ReadonlyMap<string, ChannelConfig>;
 }
 
@@ -78,7 +80,9 @@ export function hostsOf(policy: Policy): ReadonlyMap<string, readonly Address[]>
 
 /** Every alert that is on, those that ship with the program included. */
 export function alertsOf(policy: Policy): readonly AlertRule[] {
-  return policy.alerts;
+  // Nothing on the way of a connection asks, and a start should not wait for conditions to be parsed.
+  const defaults: typeof Defaults = require('./alerts/defaults.ts');
+  return defaults.withDefaults(policy.alerts);
 }
 
 /** By name, in the order of the files. */

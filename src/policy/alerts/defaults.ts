@@ -39,3 +39,10 @@ export const DEFAULT_ALERTS: readonly AlertRule[] = LIST.map(([name, severity, t
     source: { kind: 'preset', preset: 'alerts', version: VERSION },
   };
 });
+
+/** The alerts that are on: what files say, and what they say nothing about. */
+export function withDefaults(said: readonly (AlertRule & { enabled: boolean })[]): AlertRule[] {
+  const names = new Set(said.map(({ name }) => name));
+  const on = said.filter(({ enabled }) => enabled).map(({ enabled: _, ...alert }) => alert);
+  return [...on, ...DEFAULT_ALERTS.filter(({ name }) => !names.has(name))];
+}
