@@ -13,7 +13,8 @@ import { createStub } from '../dns/stub.ts';
 import { createSyntheticAddresses } from '../dns/synthetic.ts';
 import type { Recorder } from '../events/event.ts';
 import type { RefusedPacket } from '../gateway/gateway.ts';
-import { addressOf } from '../names/address.ts';
+import { addressOf, parseAddress } from '../names/address.ts';
+import { classOf } from '../names/addressclass.ts';
 import { readLastRefusals, readRefusals, type RefusedPacket as SeenPacket } from '../os/nflog.ts';
 import { modeOf } from '../policy/policy.ts';
 import type { Sandbox } from '../sandbox/launch.ts';
@@ -116,6 +117,8 @@ export async function serveFence(
     ({ host, port, inside }) => `${host}:${port} leads to port ${inside} inside`,
   );
   for (const place of places) telling.notice(place);
+  const isOpen = request.publications.some(({ host }) => classOf(parseAddress(host)!) !== 'loopback');
+  if (isOpen) telling.notice('a published port can be reached from other machines');
   record('gateway-started', [describe(core.loaded()), ...places].join('; '));
   sandbox.go();
   compileFromNowOn();

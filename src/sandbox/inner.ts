@@ -4,7 +4,7 @@
  * mounts the layers, gives up everything and becomes the command. Nothing of it is left then. It loads no library,
  * nor those of the runtime: a person waits for it.
  */
-import { closeDescriptor, MOST_DESCRIPTORS } from '../os/descriptors.ts';
+import { MOST_DESCRIPTORS } from '../os/descriptors.ts';
 import { openDialers } from '../os/dialers.ts';
 import { EINVAL, ENOENT, errnoName } from '../os/errno.ts';
 import { executeFile, resetSignals } from '../os/execute.ts';
@@ -153,6 +153,7 @@ function raiseFirewall(families: readonly (4 | 6)[]): number | null {
   }
 }
 
+/** Here they are closed by the lockdown, as everything else is. */
 function sendDialers(count: number): void {
   step = 'listeners';
   const fds = [...openDialers(count, 4), ...(hasIpv6() ? openDialers(count, 6) : [])];
@@ -160,7 +161,6 @@ function sendDialers(count: number): void {
     const isLast = at + MOST_DESCRIPTORS >= fds.length;
     sendMessage(CHANNEL, { kind: 'dialers', isLast }, fds.slice(at, at + MOST_DESCRIPTORS));
   }
-  for (const fd of fds) closeDescriptor(fd);
 }
 
 function awaitPlan(): Plan {
