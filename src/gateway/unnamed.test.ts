@@ -86,6 +86,14 @@ describe('an address without a name, where clients may name it', () => {
     expect(tls.fence.recorder.lines).toHaveLength(2);
   });
 
+  test('a client cannot name another address: only names are taken from it', async () => {
+    const more = '  - { host: 127.0.0.1, ports: [80], addresses: [127.0.0.0/8] }\n';
+    const { server, fence, say } = redirecting(80, more);
+    const client = await (await say(get('127.0.0.1'))).untilEnded();
+    expect(client.text).toContain('203.0.113.9:80 refused (no-rule)');
+    expect([server.ends.length, fence.recorder.lines]).toEqual([0, ['http 203.0.113.9:80 deny no-rule']]);
+  });
+
   test('a second name in the same connection does not pass', async () => {
     const { server, fence, say } = redirecting(80);
     const client = await (await say(get('good.test'))).untilText('answer');
