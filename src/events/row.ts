@@ -171,8 +171,12 @@ export function eventOf(sequence: number, agent: string, cells: Cells): StoredEv
   }
 }
 
+/** Nearly everything is; looking costs less than cleaning. */
+const CLEAN = /^[ -~]*$/;
+
 /** Control characters and lone surrogates would not come back from SQLite as they went in. */
 function text(value: string, longest: number): string {
+  if (value.length <= longest && CLEAN.test(value)) return value;
   return value
     .slice(0, longest)
     .toWellFormed()

@@ -153,7 +153,7 @@ export class Forward implements SocketHandler, Asker, Standing {
       this.#giveBack();
       return false;
     }
-    this.#held.take(parsed.end);
+    this.#held.drop(parsed.end);
     return this.#begin(parsed.value);
   }
 

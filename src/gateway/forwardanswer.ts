@@ -70,10 +70,10 @@ export class ForwardAnswer {
       const head = parsed.value;
       if (!head.interim) {
         if (this.situation.isEarly()) return 'early';
-        this.rest.take(parsed.end);
+        this.rest.drop(parsed.end);
         return this.#readFinal(head, onward);
       }
-      this.rest.take(parsed.end);
+      this.rest.drop(parsed.end);
       if (++this.#interims > INTERIM_MAX) return this.#malformed('there are too many interim answers');
       this.#passInterim(head, onward);
     }

@@ -185,7 +185,7 @@ export class Exchange implements SocketHandler, AnswerSituation {
       this.#malformed(progress.detail);
       return;
     }
-    held.take(progress.consumed);
+    held.drop(progress.consumed);
     this.#sent = progress.state === 'done';
     this.#toOrigin(pieces);
     if (this.#sent && this.#early) this.#release();

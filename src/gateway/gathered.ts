@@ -12,6 +12,7 @@ export class Gathered {
 
   /** A view, good until the next `push`. */
   get bytes(): Uint8Array {
+    if (this.#start === 0 && this.#end === this.#store.length) return this.#store;
     return this.#store.subarray(this.#start, this.#end);
   }
 
@@ -38,7 +39,14 @@ export class Gathered {
 
   /** Takes the first `count` bytes out. They belong to the caller. */
   take(count: number): Uint8Array {
-    const taken = this.#store.subarray(this.#start, this.#start + count);
+    const whole = this.#start === 0 && count === this.#store.length;
+    const taken = whole ? this.#store : this.#store.subarray(this.#start, this.#start + count);
+    this.drop(count);
+    return taken;
+  }
+
+  /** The same for bytes that nobody wants. */
+  drop(count: number): void {
     this.#start += count;
     // What was handed out may wait in a socket: only bytes after it may be overwritten, so never start over.
     if (this.length === 0) {
@@ -46,7 +54,6 @@ export class Gathered {
       this.#start = 0;
       this.#end = 0;
     }
-    return taken;
   }
 
   takeAll(): Uint8Array {

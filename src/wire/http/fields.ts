@@ -56,9 +56,17 @@ export function findHeadEnd(bytes: Uint8Array, limit: number, seen: number): Hea
   return { state: 'more' };
 }
 
-/** The field lines of `bytes` from `start` up to the empty line that ends at `end`, or what is wrong. */
-export function readFields(bytes: Uint8Array, start: number, end: number, limit: number): Field[] | string {
-  const text = latin1(bytes, end);
+/**
+ * The field lines of `bytes` from `start` up to the empty line that ends at `end`, or what is wrong. `text`: those bytes
+ * as `latin1` has them, where somebody has made it already.
+ */
+export function readFields(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  limit: number,
+  text = latin1(bytes, end),
+): Field[] | string {
   const fields: Field[] = [];
   const last = end - 2;
   let line = start;
@@ -86,7 +94,12 @@ export function readFields(bytes: Uint8Array, start: number, end: number, limit:
 
 /** The first `end` octets as text, one character each, so that places in it are places in the bytes. */
 export function latin1(bytes: Uint8Array, end: number): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, end).toString('latin1');
+  return latin1Slice.call(bytes, 0, end);
 }
+
+/** Of a Buffer, which would have to be made first; it asks for no more than any array of octets has. */
+const { latin1Slice } = Buffer.prototype as unknown as {
+  latin1Slice(this: Uint8Array, start: number, end: number): string;
+};
 
 const isBlank = (octet: number) => octet === SP || octet === HTAB;

@@ -33,6 +33,7 @@ export function readFraming(fields: readonly Field[]): Framing | string {
     expectContinue: false,
   };
   for (const [name, value] of fields) {
+    if (!LENGTHS.has(name.length)) continue;
     const problem = readField(framing, name.toLowerCase(), value);
     if (problem !== null) return problem;
   }
@@ -40,6 +41,13 @@ export function readFraming(fields: readonly Field[]): Framing | string {
     return 'both Content-Length and Transfer-Encoding are there';
   return framing;
 }
+
+/** Of the names that matter: most others need not be looked at. */
+const LENGTHS: ReadonlySet<number> = new Set(
+  ['host', 'expect', 'upgrade', 'connection', 'content-length', 'transfer-encoding'].map(
+    ({ length }) => length,
+  ),
+);
 
 function readField(framing: Framing, name: string, value: string): string | null {
   switch (name) {

@@ -45,11 +45,12 @@ export function parseResponseHead(
   const head = findHeadEnd(bytes, limits.bytes, seen);
   if (head.state !== 'end') return head;
   const lineEnd = bytes.indexOf(LF) - 1;
-  const match = STATUS_LINE.exec(latin1(bytes, lineEnd));
+  const text = latin1(bytes, head.end);
+  const match = STATUS_LINE.exec(text.slice(0, lineEnd));
   if (match === null) return malformed('the status line is malformed');
   const version = match[1] === '1' ? 1 : 0;
   const status = Number(match[2]);
-  const headers = readFields(bytes, lineEnd + 2, head.end, limits.fields);
+  const headers = readFields(bytes, lineEnd + 2, head.end, limits.fields, text);
   if (typeof headers === 'string') return malformed(headers);
   const framing = readFraming(headers);
   if (typeof framing === 'string') return malformed(framing);
