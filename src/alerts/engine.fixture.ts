@@ -47,7 +47,7 @@ export interface Machine {
   blocked(count: number, fields?: Partial<DecisionEvent>): void;
   engine: Engine;
   /** Another engine on the same stores, as after a restart or in another process. */
-  another(rules?: readonly AlertRule[]): Engine;
+  another(rules?: readonly AlertRule[], db?: Database, source?: string): Engine;
   /** Lets so many milliseconds pass, with a step every 250. */
   pass(milliseconds: number, engine?: Engine): void;
   /** Messages in the outbox: `firing oncall`, in order. */
@@ -67,9 +67,13 @@ export function openMachine(
   const clock = { time: START, now: () => clock.time, monotonic: () => clock.time - START };
   const writer = createWriter(store);
   const db = openAlertStore(path);
-  const another = (others: readonly AlertRule[] = rules, own = openAlertStore(path)) =>
+  const another = (
+    others: readonly AlertRule[] = rules,
+    own = openAlertStore(path),
+    source = 'egress.yaml',
+  ) =>
     createEngine({
-      ...{ store, path, db: own, clock, source: 'egress.yaml', rules: () => others },
+      ...{ store, path, db: own, clock, source, rules: () => others },
       outbox: createOutbox(own, clock),
       context: { policy: () => ({}) as Policy },
       detectors: () => new Map([...detectors].map(([name, make]) => [name, make()])),

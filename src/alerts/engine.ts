@@ -78,6 +78,8 @@ interface Running {
   ownRules: readonly AlertRule[];
   rules: string;
   cursor: number;
+  /** Whether rows were missing behind the cursor. */
+  hasGap: boolean;
   /** The cursor as it was written. */
   saved: number;
   identity: string | null;
@@ -126,7 +128,7 @@ export function createEngine(options: EngineOptions): Engine {
     );
     const monotonic = clock.monotonic();
     const begun: Running = {
-      ...{ evaluation, presence, mutes, memory, cursor, saved: cursor, identity },
+      ...{ evaluation, presence, mutes, memory, cursor, saved: cursor, identity, hasGap: false },
       ...{ ownRules: options.rules(), rules: JSON.stringify(rules) },
       ...{ looked: now, written: monotonic - BEAT, refreshed: monotonic, version: versionOf() },
     };
@@ -156,13 +158,17 @@ export function createEngine(options: EngineOptions): Engine {
       if (row.kind === 'notice') evaluation.session(row.outcome ?? '', row.agent, row.session, time);
       else evaluation.count(time, row.agent, row.host, row);
       if (evaluation.wantsEvents) evaluation.detect(row.event());
+      if (row.sequence !== run.cursor + 1) run.hasGap = true;
       run.cursor = row.sequence;
     };
-    const count = reading.ask(0, (events) => {
+    return reading.ask(false, (events) => {
       const last = lastSequence(events);
-      return last <= run.cursor ? 0 : visitRows(events, agents, run.cursor, last, BATCH, visit);
+      if (last <= run.cursor) return false;
+      if (visitRows(events, agents, run.cursor, last, BATCH, visit) === BATCH) return true;
+      if (run.cursor !== last) run.hasGap = true;
+      run.cursor = last;
+      return false;
     });
-    return count === BATCH;
   };
 
   /** Answers whether there are new messages. */
@@ -218,8 +224,12 @@ export function createEngine(options: EngineOptions): Engine {
     }
     const isBehind = read(run, now);
     if (!isBehind) run.evaluation.advance(now);
+    if (run.hasGap && !isBehind) run.written = Number.NEGATIVE_INFINITY;
     const isTelling = write(run, now, isBehind);
-    return { isHolder: true, isBehind, isTelling };
+    // What was evicted before it was read is still in the totals.
+    const isIncomplete = run.hasGap && !isBehind;
+    if (isIncomplete) running = null;
+    return { isHolder: true, isBehind: isBehind || isIncomplete, isTelling };
   };
 
   return {
