@@ -43,6 +43,8 @@ export function createDeliveries(options: DeliveryOptions): Deliveries {
   const busy = new Map<string, Promise<void>>();
   /** Lanes that lack configuration, and until when they are not looked at. */
   const lacking = new Map<string, number>();
+  /** Where nothing is tried twice. */
+  const tried = new Set<number>();
   let stop = new AbortController();
   let timer: Timer | undefined;
   let started = false;
@@ -62,6 +64,12 @@ export function createDeliveries(options: DeliveryOptions): Deliveries {
     for (;;) {
       const delivery = stop.signal.aborted ? null : outbox.take(lane);
       if (delivery === null) return;
+      if (once && tried.has(delivery.id)) {
+        outbox.giveBack(delivery);
+        lacking.set(lane, Number.POSITIVE_INFINITY);
+        return;
+      }
+      if (once) tried.add(delivery.id);
       const route = channelFor(lane, channels());
       const sent: Sent = route.ok
         ? await sendBy({ ...route, notification: delivery.notification, signal: stop.signal })

@@ -67,6 +67,12 @@ interface Row {
   attempts: number;
 }
 
+/** What comes later about an incident never overtakes what came before it. `?1` is the lane. */
+const FIRST_OF_ITS_INCIDENT = `NOT EXISTS (
+  SELECT 1 FROM delivery AS before
+  WHERE before.state = 'waiting' AND before.lane = ?1 AND before.incident = delivery.incident
+    AND before.id < delivery.id)`;
+
 export function createOutbox(db: Database, clock: Clock, options: OutboxOptions = {}): Outbox {
   const { random = Math.random, owners = createOwners(), notice = () => {} } = options;
   const insert = db.query(`
@@ -83,14 +89,10 @@ export function createOutbox(db: Database, clock: Clock, options: OutboxOptions 
     WHERE id = ? AND state = 'waiting'`);
   const lanes = db.query(`SELECT DISTINCT lane FROM delivery WHERE state = 'waiting'`);
   const rest = db.query('SELECT rests FROM lane WHERE name = ?');
-  // What comes later about an incident never overtakes what came before it.
   const next = db.query(`
     SELECT id, lane, body, made, attempts, owner, leased FROM delivery
     WHERE state = 'waiting' AND lane = ?1 AND (due <= ?2 OR due > ?3)
-      AND NOT EXISTS (
-        SELECT 1 FROM delivery AS before
-        WHERE before.state = 'waiting' AND before.lane = ?1 AND before.incident = delivery.incident
-          AND before.id < delivery.id)
+      AND ${FIRST_OF_ITS_INCIDENT}
     ORDER BY id LIMIT 20`);
   const lease = db.query('UPDATE delivery SET owner = ?, leased = ? WHERE id = ?');
   const release = db.query('UPDATE delivery SET owner = NULL, leased = NULL WHERE id = ? AND owner = ?');
@@ -101,7 +103,7 @@ export function createOutbox(db: Database, clock: Clock, options: OutboxOptions 
   const failures = db.query('SELECT failures FROM lane WHERE name = ?');
   const due = db.query(`
     SELECT max(min(due), coalesce((SELECT rests FROM lane WHERE name = ?1), 0)) AS due
-    FROM delivery WHERE state = 'waiting' AND lane = ?1`);
+    FROM delivery WHERE state = 'waiting' AND lane = ?1 AND ${FIRST_OF_ITS_INCIDENT}`);
   const forget = db.query('DELETE FROM delivery WHERE ended < ?');
 
   const finish = (

@@ -1,12 +1,15 @@
 /** The commands about alerts, over a store in which messages wait. */
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { incidentOf } from '../alerts/channels/incident.fixture.ts';
 import type { Incident, Transition } from '../alerts/incident.ts';
+import { Lease } from '../alerts/lease.ts';
 import { createOutbox } from '../alerts/outbox.ts';
 import { openAlertStore } from '../alerts/store.ts';
 import { systemClock } from '../base/clock.ts';
+import type { DecisionEvent } from '../events/event.ts';
+import { openRecorder } from '../events/recorder.ts';
 import { createPerson, type Person } from './person.fixture.ts';
 
 /** As the guide has it. */
@@ -21,12 +24,16 @@ const GUIDE = `alerts:
   notify: [security@company.com, oncall]
 `;
 
+const leases: Lease[] = [];
 let person: Person;
 beforeEach(() => {
   person = createPerson();
   person.writePolicy(`version: 1\npresets: [default]\n${GUIDE}`);
 });
-afterEach(() => person.leave());
+afterEach(() => {
+  for (const lease of leases.splice(0)) lease.release();
+  person.leave();
+});
 
 const file = (name: string) => join(person.home, name);
 
@@ -50,7 +57,8 @@ const received = () =>
 
 function put(incident: Incident, transition: Transition = 'firing'): void {
   mkdirSync(join(person.home, 'state/clawctl'), { recursive: true });
-  const db = openAlertStore(join(person.home, 'state/clawctl/alerts.db'));
+  const path = join(person.home, 'state/clawctl/alerts.db');
+  const db = openAlertStore(path);
   db.query(
     'INSERT OR REPLACE INTO incident (id, fingerprint, rule, state, since, body) VALUES (?, ?, ?, ?, ?, ?)',
   ).run(
@@ -62,6 +70,9 @@ function put(incident: Incident, transition: Transition = 'firing'): void {
     JSON.stringify(incident),
   );
   createOutbox(db, systemClock).put(incident, transition, incident.notify);
+  // Nobody evaluates: by what is recorded, nothing fires.
+  leases.push(new Lease(db, path));
+  leases.at(-1)!.seek(0);
   db.close();
 }
 
@@ -233,6 +244,45 @@ describe('ack', () => {
     put(recent({ id: 'aa2' }));
     expect((await person.type('egress alerts ack aa')).err).toContain('More than one');
     expect((await person.type('egress alerts ack zz')).code).toBe(1);
+  });
+});
+
+describe('replay', () => {
+  const HOUR = 3_600_000;
+  const refused = (host: string, ago: number, connection: number): DecisionEvent => ({
+    ...{ kind: 'decision', time: Date.now() - ago, agent: 'curl', session: 's', connection, protocol: 'tcp' },
+    ...{ host, port: 443, verdict: 'deny', reason: 'no-rule', rule: null, wouldDeny: false },
+  });
+
+  test('shows what would have fired, once for each cool-down, and changes nothing', async () => {
+    const recorder = await openRecorder({ store: join(person.home, 'state/clawctl/egress.db') });
+    await recorder.decide(refused('x.tk', 50 * HOUR, 0));
+    for (let n = 1; n <= 101; n++) await recorder.decide(refused(`a${n}.test`, 30 * HOUR - n, n));
+    for (let n = 1; n <= 100; n++) await recorder.decide(refused(`a${n}.test`, 20 * HOUR - n, 200 + n));
+    for (let n = 1; n <= 150; n++) await recorder.decide(refused(`a${n}.test`, 10 * HOUR - n, 400 + n));
+    await recorder.close();
+    const before = await person.json('egress stats --last 7d --json');
+    const { items } = await person.json('egress alerts replay --last 7d --json');
+    const ours = items.filter(({ alert }) =>
+      ['blocked_request_spike', 'suspicious_domain_attempt'].includes(String(alert)),
+    );
+    expect(ours).toMatchObject([
+      {
+        alert: 'suspicious_domain_attempt',
+        state: 'resolved',
+        count: 1,
+        hosts: [{ host: 'x.tk' }],
+        told: true,
+      },
+      { alert: 'blocked_request_spike', state: 'resolved', count: 101, told: true },
+      { alert: 'blocked_request_spike', state: 'resolved', told: true },
+    ]);
+    const one = await person.type('egress alerts replay suspicious_domain_attempt --last 7d');
+    expect(one.out.trim().split('\n')).toHaveLength(1);
+    expect(one.err).toContain('1 would have fired, and 1 would have sent a message.');
+    expect((await person.type('egress alerts replay --last 1h')).err).toContain('nothing would have fired');
+    expect(existsSync(join(person.home, 'state/clawctl/alerts.db'))).toBe(false);
+    expect(await person.json('egress stats --last 7d --json')).toMatchObject({ requests: before.requests });
   });
 });
 

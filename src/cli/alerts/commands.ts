@@ -1,5 +1,5 @@
 /** The commands, options and examples about alerts; see program.ts. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { AddCommand, SharedOptions } from '../program.ts';
 
 export function addAlertCommands(egress: Command, add: AddCommand, shared: SharedOptions): void {
@@ -47,6 +47,17 @@ export function addAlertCommands(egress: Command, add: AddCommand, shared: Share
     .action(async (file: string | undefined, options) => {
       process.exitCode = (await import('./check.ts')).check(file, options);
     });
+
+  add(alerts, 'replay', 'Show what would have fired, from what was recorded', [
+    'clawctl egress alerts replay --last 7d',
+    'clawctl egress alerts replay --last 24h --policy new-policy.yaml',
+  ])
+    .argument('[name]', 'only this alert')
+    .addOption(new Option('--last <duration>', 'how far to look back').default('7d'))
+    .addOption(since())
+    .addOption(policy())
+    .addOption(json())
+    .action(async (name: string | undefined, options) => (await import('./replay.ts')).replay(name, options));
 
   add(alerts, 'silence', 'Send no messages for a while; alerts still fire and are recorded', [
     'clawctl egress alerts silence blocked_request_spike --for 2h --reason "load test"',

@@ -1,9 +1,11 @@
 /** `clawctl egress alerts deliver`: delivers what waits, now, and shows what does not go through. */
+import { existsSync } from 'node:fs';
 import { hurry, revive } from '../../alerts/acts.ts';
 import { missingFor } from '../../alerts/lane.ts';
 import type { KeptDelivery } from '../../alerts/reading.ts';
 import { systemClock } from '../../base/clock.ts';
 import { EXIT } from '../../base/failure.ts';
+import { pathsOf } from '../../base/paths.ts';
 import { channelsOf } from '../../policy/policy.ts';
 import { number, onTerminal, printJson, printTable, red, say, sayRaw, when, yellow } from '../output.ts';
 import { ask, openDesk, personName } from './desk.ts';
@@ -61,14 +63,12 @@ export async function deliver(options: Options): Promise<number> {
 
 /** Nothing is made where there never was an alert. */
 async function tryAll(options: Options, lane: string | null) {
-  const isThere = ask(false, (reading) => {
-    const { waiting, dead } = reading.standing();
-    return waiting.length > 0 || dead > 0;
-  });
-  if (!isThere) return { delivered: 0, missing: () => null };
+  const paths = pathsOf();
+  if (!existsSync(paths.alerts) && !existsSync(paths.store)) return { delivered: 0, missing: () => null };
   const desk = openDesk(options.policy);
   let delivered = 0;
   try {
+    desk.catchUp();
     const now = systemClock.now();
     hurry(desk.db, lane, now);
     if (options.retry === true) revive(desk.db, lane, personName(), now);

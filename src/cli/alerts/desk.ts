@@ -1,6 +1,9 @@
 /** What the commands about alerts work on: the policy's alerts and channels, the store of alerts, the outbox. */
 import type { Database } from 'bun:sqlite';
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { notice, writeNotices } from '../../alerts/audit.ts';
+import { catchUp } from '../../alerts/catchup.ts';
 import { createDeliveries } from '../../alerts/delivery.ts';
 import { createOutbox, type Delivery, type Outbox, type Outcome } from '../../alerts/outbox.ts';
 import { type AlertsReading, openAlertsReading } from '../../alerts/reading.ts';
@@ -27,6 +30,8 @@ export interface Desk {
     lane?: string | null,
     onOutcome?: (delivery: Delivery, outcome: Outcome) => void,
   ): Promise<void>;
+  /** Evaluates what is recorded and no gateway has evaluated yet. */
+  catchUp(): void;
   /** Puts what was done among the records. */
   close(): void;
 }
@@ -50,6 +55,10 @@ export function openDesk(policyFile?: string): Desk {
       await deliveries.drain(milliseconds);
       await deliveries.close();
     },
+    catchUp() {
+      const file = policyFile === undefined ? null : resolve(policyFile);
+      catchUp({ paths, policyFile: file, policy, db, outbox });
+    },
     close() {
       const writer = createWriter(paths.store);
       if (!writeNotices(db, paths.store, writer, true))
@@ -57,6 +66,22 @@ export function openDesk(policyFile?: string): Desk {
       db.close();
     },
   };
+}
+
+/** Evaluates what no gateway has yet, so that a command shows what is so now. What cannot be written is left alone. */
+export function catchUpAll(policyFile: string | undefined): void {
+  const paths = pathsOf();
+  if (!existsSync(paths.store) || !existsSync(paths.alerts)) return;
+  try {
+    const desk = openDesk(policyFile);
+    try {
+      desk.catchUp();
+    } finally {
+      desk.close();
+    }
+  } catch {
+    // The command says what it can read.
+  }
 }
 
 /** Answers with what is in the store of alerts, or `empty` where there is none yet. */

@@ -2,7 +2,7 @@
 import { systemClock } from '../../base/clock.ts';
 import { iso, number, printJson, printTable, say, sayRaw, when } from '../output.ts';
 import { filterOf, type SpanOptions, spanText } from '../timespan.ts';
-import { ask } from './desk.ts';
+import { ask, catchUpAll } from './desk.ts';
 import { aboutText, deliveriesText, deliveryJson, hostsText, incidentJson, painted } from './items.ts';
 
 const MOST = 1_000;
@@ -11,6 +11,7 @@ const MOST_DELIVERIES = 10_000;
 export function history(options: SpanOptions & { json?: boolean }): void {
   const now = systemClock.now();
   const { since } = filterOf(options, now);
+  catchUpAll(undefined);
   const items = ask([], (reading) => {
     const deliveries = Map.groupBy(
       reading.deliveries({ limit: MOST_DELIVERIES }),

@@ -6,13 +6,14 @@ import { systemClock } from '../../base/clock.ts';
 import type { AlertRule } from '../../policy/alerts/alertrule.ts';
 import { alertsOf, channelsOf } from '../../policy/policy.ts';
 import { iso, number, printJson, printTable, sayRaw, when, yellow } from '../output.ts';
-import { ask, policyOf } from './desk.ts';
+import { ask, catchUpAll, policyOf } from './desk.ts';
 import { aboutText, incidentJson, painted, type State } from './items.ts';
 
 export function list(options: { policy?: string; json?: boolean }): void {
   const now = systemClock.now();
   const policy = policyOf(options.policy);
   const channels = channelsOf(policy);
+  catchUpAll(options.policy);
   const nothing = { open: [] as Incident[], silences: [] as Silence[] };
   const { open, silences } = ask(nothing, (reading) => ({
     open: reading.incidents({ open: true }),
