@@ -128,6 +128,43 @@ describe('a service', () => {
     expect(await echo()).toBe('hello\n');
   });
 
+  test('takes a new certificate when told, and keeps the one before where the new one cannot be read', async () => {
+    const path = join(service.folder, 'tls.pem');
+    const serial = async () => {
+      const script = `openssl s_client -connect 127.0.0.1:${tlsPort} </dev/null 2>/dev/null | openssl x509 -noout -subject`;
+      return await new Response(Bun.spawn(['sh', '-c', script]).stdout).text();
+    };
+    const certify = (name: string) =>
+      Bun.spawnSync(
+        [
+          ...['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'],
+          ...['-subj', `/CN=${name}`, '-days', '1', '-keyout', path, '-out', `${path}.crt`],
+        ],
+        { stderr: 'ignore' },
+      );
+    const tlsPort = freePort();
+    certify('first');
+    service.writePolicy(
+      policy(`listen: [{address: '127.0.0.1:${tlsPort}', tls: {certificate: ${path}.crt, key: ${path}}}]`),
+    );
+    const child = await service.serve('--workers', '1');
+    expect(await serial()).toContain('first');
+    certify('second');
+    child.kill('SIGHUP');
+    while (!(await serial()).includes('second')) await Bun.sleep(20);
+    writeFileSync(path, 'no key');
+    child.kill('SIGHUP');
+    await child.lines.until('cannot be served');
+    expect(await serial()).toContain('second');
+    const { code, err } = await service.clawctl('serve', '--name', 'other');
+    expect([code, err]).toEqual([1, expect.stringContaining('in use')]);
+    child.kill('SIGKILL');
+    await child.exited;
+    while (await connects(tlsPort)) await Bun.sleep(5);
+    const late = await service.clawctl('serve');
+    expect([late.code, late.err]).toEqual([1, expect.stringContaining('cannot be served')]);
+  });
+
   test('refuses to start on a broken policy, on a taken address, and beside itself', async () => {
     await service.serve(...listen(), '--workers', '1');
     const beside = await service.clawctl('serve', '--listen', `127.0.0.1:${freePort()}`);

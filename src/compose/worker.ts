@@ -158,12 +158,13 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
 
   /** Listens on copies, so that a listener can be ended and begun anew on the same socket. */
   const serve = async (entry: ListenEntry, fds: readonly number[]): Promise<() => void> => {
+    // Before anything is opened: it may fail.
+    const tls = entry.kind === 'proxy' && entry.tls !== null ? { tls: readTls(entry.tls) } : {};
     const copies = fds.map(duplicateDescriptor);
     const agent = entry.agent ?? null;
     switch (entry.kind) {
       case 'proxy': {
         const { proxyProtocol } = entry;
-        const tls = entry.tls === null ? {} : { tls: readTls(entry.tls) };
         const listeners = copies.map((fd) =>
           gateway.serveProxy({ where: { fd }, ...tls, proxyProtocol, agent, session }),
         );
@@ -199,30 +200,32 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
       }
     }
   };
-  const unlisten = (id: number, keepSockets = false): number[] => {
+  const unlisten = (id: number): void => {
     const before = open.get(id);
-    if (before === undefined) return [];
+    if (before === undefined) return;
     open.delete(id);
     before.close();
-    if (!keepSockets) for (const fd of before.fds) closeDescriptor(fd);
-    return before.fds;
+    for (const fd of before.fds) closeDescriptor(fd);
   };
+  /** What was served under the id goes on where the new cannot be, for want of a certificate that can be read. */
   const listen = async (id: number, entry: ListenEntry, fds: number[]): Promise<void> => {
+    const before = open.get(id);
+    let unused: readonly number[] = fds;
     try {
       open.set(id, { entry, fds, close: await serve(entry, fds) });
+      before?.close();
+      unused = before?.fds ?? [];
       tell({ kind: 'listening', ids: [id] });
     } catch (error) {
       tell({ kind: 'unserved', id, why: (error as Error).message });
     }
+    if (before?.fds !== fds) for (const fd of unused) closeDescriptor(fd);
   };
 
   const act = (message: ToWorker): void => {
     switch (message.kind) {
       case 'listen':
-        for (const { id, entry, fds } of received(message.served)) {
-          unlisten(id);
-          void listen(id, entry, fds);
-        }
+        for (const { id, entry, fds } of received(message.served)) void listen(id, entry, fds);
         return;
       case 'unlisten':
         for (const id of message.ids) unlisten(id);
@@ -230,8 +233,8 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
       case 'reload':
         reload();
         // Certificates are read when a listener begins.
-        for (const [id, { entry }] of [...open])
-          if (entry.kind === 'proxy' && entry.tls !== null) void listen(id, entry, unlisten(id, true));
+        for (const [id, { entry, fds }] of [...open])
+          if (entry.kind === 'proxy' && entry.tls !== null) void listen(id, entry, fds);
         return;
       case 'drain':
         for (const id of [...open.keys()]) unlisten(id);

@@ -189,8 +189,11 @@ export class Supervisor {
       else say(`worker ${index} cannot start: ${message.message}`);
     }
     if (message.kind === 'said' && (index === 0 || worker.restarts > 0)) say(message.text);
-    if (message.kind === 'unserved')
-      say(`worker ${index} cannot serve ${this.#placeOf(message.id)}: ${message.why}`);
+    if (message.kind === 'unserved') {
+      const what = `${this.#placeOf(message.id)} cannot be served: ${message.why}`;
+      if (this.#state === 'starting') onBroken({ code: 'gateway-broken', message: what, fix: null });
+      else say(`worker ${index}: ${what}`);
+    }
     if (message.kind === 'policy' && index === 0) this.#follow(message.listen);
     if (this.#state === 'starting' && this.#workers.length === this.#options.workers && this.#allServe())
       this.#onServing();
