@@ -29,12 +29,16 @@ const HEAD = { bytes: 32_768, fields: 128 };
 /** Octets of an answer's text that are kept for the record. */
 const MOST_TEXT = 200;
 
-export async function post(request: Post): Promise<Sent> {
+type Resolve = (name: string) => Promise<string[]>;
+
+const bySystem: Resolve = async (name) => (await lookup(name, { all: true })).map(({ address }) => address);
+
+export async function post(request: Post, resolve = bySystem): Promise<Sent> {
   const problem = channelUrlProblem(request.url, request.addresses);
   if (problem !== null) return unconfigured(`its URL cannot be used: ${problem}`);
   const url = new URL(request.url);
   try {
-    const address = await addressFor(url.hostname, request.addresses);
+    const address = await addressFor(url.hostname, request.addresses, resolve);
     return typeof address === 'string' ? await exchange(url, address, request) : address;
   } catch (error) {
     if (request.signal.aborted) return later('no answer in time');
@@ -42,12 +46,13 @@ export async function post(request: Post): Promise<Sent> {
   }
 }
 
-async function addressFor(hostname: string, ranges: readonly string[]): Promise<string | Sent> {
+async function addressFor(
+  hostname: string,
+  ranges: readonly string[],
+  resolve: Resolve,
+): Promise<string | Sent> {
   const literal = hostname.replace(/^\[|\]$/g, '');
-  const found =
-    parseAddress(literal) !== null
-      ? [literal]
-      : (await lookup(literal, { all: true })).map(({ address }) => address);
+  const found = parseAddress(literal) !== null ? [literal] : await resolve(literal);
   const admitted = ranges.map(parseRange).filter((range) => range !== null);
   for (const text of found) {
     const address = parseAddress(text);

@@ -7,6 +7,7 @@ import { type Certificates, makeCertificates } from '../../../test/rig/certifica
 import { removeFolder } from '../../../test/rig/folder.ts';
 import type { ChannelConfig, EmailChannel } from '../../policy/alerts/channel.ts';
 import { notificationOf } from './incident.fixture.ts';
+import { post } from './post.ts';
 import { openMailServer, openReceiver, type Receiver } from './receiver.fixture.ts';
 import { send } from './send.ts';
 import { signatureHeaders, signingKeyOf } from './signature.ts';
@@ -119,6 +120,26 @@ describe('a webhook', () => {
       const elsewhere = await attempt(webhook(url, { addresses: ['10.0.0.0/8'] }));
       expect(elsewhere.state).not.toBe('delivered');
       expect(received).toHaveLength(0);
+    });
+  });
+
+  test('whose name leads to an address that is not public is not connected to', async () => {
+    await withReceiver(undefined, async ({ url, received }) => {
+      const { port } = new URL(url);
+      let asked = 0;
+      const tries = [['127.0.0.1'], ['::ffff:127.0.0.1'], ['203.0.113.9', '127.0.0.1'], ['10.0.0.1'], []];
+      for (const addresses of tries) {
+        const request = { url: `https://hooks.example.com:${port}/`, headers: {}, body: '{}', addresses: [] };
+        const sent = await post({ ...request, signal: AbortSignal.timeout(2_000) }, async () => {
+          asked++;
+          return addresses;
+        });
+        expect(sent).toMatchObject({
+          state: 'later',
+          detail: expect.stringMatching(/not public|no address/),
+        });
+      }
+      expect([asked, received.length]).toEqual([tries.length, 0]);
     });
   });
 
