@@ -64,7 +64,7 @@ export type Beginning = 'balancer' | 'client' | 'again';
 
 const SOCKS_VERSION = 5;
 const METHOD = Buffer.from('CONNECT ');
-const isLetter = (octet: number) => octet >= 0x41 && octet <= 0x5a;
+const isLetter = (octet: number) => (octet | 0x20) >= 0x61 && (octet | 0x20) <= 0x7a;
 
 export class Greeting implements SocketHandler, Waiter {
   #step: Step;
