@@ -22,6 +22,7 @@ import { httpRefusal, httpRefusalOfUnknown, refusalOf, wantsJson } from './refus
 import { Rows } from './rows.ts';
 import type { Session } from './session.ts';
 import type { Standing } from './standing.ts';
+import { Slot } from './usage.ts';
 
 /** What may wait of a client's further requests before it is read no more. */
 const HELD_MAX = 65_536;
@@ -37,8 +38,9 @@ export class Forward implements SocketHandler, Asker, Standing {
   #seen = 0;
   #exchange: Exchange | null = null;
   readonly #origins = new Origins(() => this.#vanish());
-  /** Whose connection it is counted as. */
-  #counted: string | null = null;
+  /** Its place among the connections of that agent. */
+  #slot: Slot | null = null;
+  #agent: string | null = null;
   #vanished = false;
   ended = false;
   /** Monotonic milliseconds by which the client must have done its part. */
@@ -67,7 +69,7 @@ export class Forward implements SocketHandler, Asker, Standing {
 
   /** Null until it is known. */
   get agent(): string | null {
-    return this.#counted;
+    return this.#agent;
   }
 
   run(): void {
@@ -96,8 +98,9 @@ export class Forward implements SocketHandler, Asker, Standing {
     this.#step = 'gone';
     this.#exchange?.abandon();
     this.#exchange = null;
-    if (this.#counted !== null) this.context.usage.closed(this.#counted);
-    this.#counted = null;
+    this.#slot?.letGo();
+    this.#slot = null;
+    this.#agent = null;
     this.#origins.partAll();
     this.#setDeadline(this.context.around.times.farewell);
     this.#vanish();
@@ -173,18 +176,23 @@ export class Forward implements SocketHandler, Asker, Standing {
       return this.#refuse(head, session, judged.target, judged.decision, judged.problem, isLast(head));
     this.#step = 'busy';
     this.#exchange = new Exchange(this.context, this, judged, this.#since);
-    void this.#exchange.run();
+    this.#exchange.run();
     return false;
   }
 
   /** Counts the connection as the agent's; why not, if not. */
   #count(agent: string): Reason | null {
-    if (agent === this.#counted) return null;
-    const reason = this.context.usage.tryOpen(agent);
-    if (reason !== null) return reason;
-    if (this.#counted !== null) this.context.usage.closed(this.#counted);
-    this.#counted = agent;
+    if (agent === this.#agent) return null;
+    const slot = new Slot(this.context.usage, agent);
+    if (slot.refused !== null) return slot.refused;
+    this.#slot?.letGo();
+    this.#slot = slot;
+    this.#agent = agent;
     return null;
+  }
+
+  holdUntil(done: Promise<void>): void {
+    this.#slot?.holdUntil(done);
   }
 
   // Refusing.
@@ -292,20 +300,14 @@ export class Forward implements SocketHandler, Asker, Standing {
     this.near.reset();
   }
 
-  switched(far: Socket, first: Uint8Array, meter: ((bytes: Uint8Array) => boolean) | null): void {
+  switched(far: Socket, first: Uint8Array, meter: ((octets: number) => boolean) | null): void {
     const exchange = this.#exchange!;
     this.#step = 'switched';
     const relay = new Relay(this.near, (ending) => {
       exchange.switchedEnded(ending);
       this.onClose();
     });
-    if (meter !== null)
-      relay.gate = {
-        push: (bytes) => {
-          if (meter(bytes)) relay.pass(bytes);
-        },
-        end: () => relay.passEnd(),
-      };
+    relay.meter = meter;
     this.near.handler = relay;
     relay.join(far);
     if (first.length > 0) relay.onData(far, first);

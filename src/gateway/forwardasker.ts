@@ -24,6 +24,8 @@ export interface Asker {
   failed(problem: Problem, unread: boolean): void;
   /** The connection to the client cannot go on. */
   broken(): void;
-  /** Both have changed to another protocol. `meter`: sees what goes to the origin, and says no with false. */
-  switched(far: Socket, first: Uint8Array, meter: ((bytes: Uint8Array) => boolean) | null): void;
+  /** Both have changed to another protocol. `meter`: told how many octets go to the origin; false: they may not. */
+  switched(far: Socket, first: Uint8Array, meter: ((octets: number) => boolean) | null): void;
+  /** An attempt to connect counts among the agent's connections until it has come to its end. */
+  holdUntil(done: Promise<void>): void;
 }

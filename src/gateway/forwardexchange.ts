@@ -21,16 +21,14 @@ import type { Problem } from './gates.ts';
 import type { Gathered } from './gathered.ts';
 import { isFailure } from './refusal.ts';
 import { Rows } from './rows.ts';
+import { countUp } from './usage.ts';
 
 /** `deciding`: its row is being written. `over`: nothing is done any more. */
 type Stage = 'deciding' | 'dialling' | 'open' | 'switched' | 'over';
 
 const NEVER = Number.POSITIVE_INFINITY;
 
-/**
- * Looks at the clock, twice a second, for which an early answer waits for the end of a body in chunks: what follows
- * may be malformed, and then that is the answer.
- */
+/** Looks at the clock, twice a second, for which an early answer waits for the end of a body in chunks. */
 const EARLY_LOOKS = 2;
 const NOTHING = new Uint8Array(0);
 
@@ -46,7 +44,7 @@ export class Exchange implements SocketHandler, AnswerSituation {
   /** What the origin's socket had counted when this request began on it; less what went over an earlier one. */
   #up = 0;
   #down = 0;
-  readonly #isMetered: boolean;
+  #isMetered: boolean;
 
   readonly #body: BodyReader;
   /** The whole request has been handed to the origin's socket. */
@@ -74,7 +72,7 @@ export class Exchange implements SocketHandler, AnswerSituation {
     this.#rules = rules;
     this.#body = createBodyReader(head.body);
     this.#sent = head.body.kind === 'none' || (head.body.kind === 'length' && head.body.length === 0);
-    this.#isMetered = context.usage.isMetered(session.agent, this.#meteredBy);
+    this.#isMetered = this.#isLimited();
     this.#rows = new Rows(session, context.around, since);
     this.#rows.far = this;
     const limits = limitsOf(policy);
@@ -95,14 +93,8 @@ export class Exchange implements SocketHandler, AnswerSituation {
     return this.#policy;
   }
 
-  /** The rule whose meter runs; null where none allows it and `observe` lets it through. */
-  get #meteredBy(): Rule | null {
-    return this.request.decision.wouldDeny ? null : (this.#rules[0] ?? null);
-  }
-
-  /** Never rejects. */
-  async run(): Promise<void> {
-    await this.#hops().catch(this.#bug);
+  run(): void {
+    this.#hops().catch(this.#bug);
   }
 
   #bug = (bug: unknown): void => {
@@ -145,7 +137,9 @@ export class Exchange implements SocketHandler, AnswerSituation {
     const admission = this.#admit(this.#policy, this.#rules);
     if (!admission.ok) return this.#stop(admission.problem);
     this.#rules = admission.rules;
-    const dialled = await around.dial(answer.addresses, port, { timeout: around.times.connect });
+    const dialling = around.dial(answer.addresses, port, { timeout: around.times.connect });
+    this.asker.holdUntil(dialling.then(({ pending }) => pending));
+    const dialled = await dialling;
     if (this.#stage !== 'dialling') {
       if (dialled.ok) dialled.socket.reset();
       return;
@@ -202,16 +196,23 @@ export class Exchange implements SocketHandler, AnswerSituation {
 
   #toOrigin(pieces: Uint8Array[]): void {
     const far = this.#origin!.socket;
-    if (this.#isMetered && !this.#meter(pieces)) return;
+    if (this.#isMetered && !this.#countUp(pieces.reduce((sum, { length }) => sum + length, 0))) return;
     if (!writeAll(far, pieces)) this.isFull = true;
   }
 
-  #meter(pieces: readonly Uint8Array[]): boolean {
-    const octets = pieces.reduce((sum, { length }) => sum + length, 0);
-    const reason = this.context.usage.up(this.request.session.agent, this.#meteredBy, octets);
-    if (reason !== null) this.cut(reason);
-    return reason === null;
+  /** Whether something limits the octets that go out. */
+  #isLimited(): boolean {
+    const { usage } = this.context;
+    return this.#rules.some((rule) => usage.isMetered(this.request.session.agent, rule));
   }
+
+  #countUp = (octets: number): boolean => {
+    if (this.#stage === 'over') return false;
+    const left = countUp(this.context.usage, this.request.session.agent, this.#rules, octets);
+    if (typeof left === 'string') this.cut(left);
+    else this.#rules = left;
+    return typeof left !== 'string';
+  };
 
   // The answer.
 
@@ -267,7 +268,7 @@ export class Exchange implements SocketHandler, AnswerSituation {
 
   #switch(): void {
     this.#stage = 'switched';
-    const meter = this.#isMetered ? (bytes: Uint8Array) => this.#meter([bytes]) : null;
+    const meter = this.#isMetered ? this.#countUp : null;
     this.asker.switched(this.#origin!.socket, this.#answer.rest.takeAll(), meter);
   }
 
@@ -370,6 +371,7 @@ export class Exchange implements SocketHandler, AnswerSituation {
     else {
       this.#policy = policy;
       this.#rules = admission.rules;
+      this.#isMetered = this.#isLimited();
     }
   }
 
