@@ -40,6 +40,8 @@ export function alert(text: string, rest: Partial<AlertRule> = {}): AlertRule {
 
 export interface Machine {
   store: string;
+  /** Of the alerts' database. */
+  path: string;
   db: Database;
   clock: Clock & { time: number };
   /** Commits rows; times are those of the clock where an event has none of its own. */
@@ -83,7 +85,7 @@ export function openMachine(
     if (!written.ok) throw new Error(written.what);
   };
   const machine: Machine = {
-    ...{ store, db, clock, record, another },
+    ...{ store, path, db, clock, record, another },
     engine: another(rules, db),
     blocked: (count, fields = {}) =>
       record(

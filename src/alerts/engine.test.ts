@@ -2,6 +2,7 @@ import { expect, test } from 'bun:test';
 import { allowed, closed, refusal } from '../events/event.fixture.ts';
 import { verifyStore } from '../events/verify.ts';
 import { alert, openMachine, START } from './engine.fixture.ts';
+import { openAlertStore } from './store.ts';
 
 const SPIKE = 'blocked_requests > 100 in 5 minutes';
 
@@ -157,6 +158,37 @@ test('groups fire each for itself, and many at once as one', () => {
   expect(machine.incidents().at(-1)!.hosts[0]).toMatchObject({ host: 'h49.example', count: 52 });
   machine.pass(90_000);
   expect(machine.messages().at(-1)).toBe('resolved 50 groups');
+});
+
+test('groups that follow a flood while it lasts belong to it, and afterwards fire for themselves', () => {
+  const machine = openMachine([alert('blocked_requests > 2 in 10 minutes per host')]);
+  machine.pass(1_000);
+  for (let n = 0; n < 5; n++) machine.blocked(3, { host: `h${n}.example` });
+  machine.pass(120_000);
+  machine.blocked(3, { host: 'late.example' });
+  machine.pass(120_000);
+  expect(machine.messages()).toEqual(['firing 5 groups']);
+  expect(machine.incidents()).toMatchObject([{ groups: 6, count: 18 }]);
+  machine.pass(660_000);
+  machine.blocked(3, { host: 'alone.example' });
+  machine.pass(1_000);
+  expect(machine.messages().slice(1)).toEqual(['resolved 6 groups', 'firing alone.example']);
+});
+
+test('an incident that somebody has taken on is not told when its cool-down ends', () => {
+  const machine = openMachine([alert('blocked_requests > 5 in 1 minute', { cooldown: 300_000 })]);
+  machine.pass(1_000);
+  machine.blocked(6);
+  machine.pass(120_000);
+  const keepOn = () => {
+    machine.blocked(6);
+    machine.pass(30_000);
+  };
+  keepOn();
+  const other = openAlertStore(machine.path);
+  other.run("UPDATE incident SET acknowledged_at = 1, acknowledged_by = 'me' WHERE state = 'firing'");
+  for (let n = 0; n < 8; n++) keepOn();
+  expect(machine.messages()).toEqual(['firing', 'resolved']);
 });
 
 test('a domain that matches fires at the first request, allowed or not, and holds for five minutes', () => {
