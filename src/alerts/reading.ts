@@ -35,6 +35,8 @@ export interface AlertsReading {
   standing(): { waiting: { lane: string; count: number; since: number; tried: number }[]; dead: number };
   /** Lanes in which something is due that nobody has in hand. */
   due(now: number): string[];
+  /** The policies by whose alerts was evaluated last. */
+  sources(): string[];
   close(): void;
 }
 
@@ -107,6 +109,7 @@ export function openAlertsReading(path: string): AlertsReading | null {
            AND lane NOT IN (SELECT name FROM lane WHERE rests > ?1)`,
         now,
       ).map(({ lane }) => lane),
+    sources: () => all<{ source: string }>('SELECT source FROM ruleset').map(({ source }) => source),
     close: () => db.close(),
   };
 }

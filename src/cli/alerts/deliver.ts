@@ -8,7 +8,7 @@ import { EXIT } from '../../base/failure.ts';
 import { pathsOf } from '../../base/paths.ts';
 import { channelsOf } from '../../policy/policy.ts';
 import { number, onTerminal, printJson, printTable, red, say, sayRaw, when, yellow } from '../output.ts';
-import { ask, openDesk, personName } from './desk.ts';
+import { ask, catchUpAll, openDesk, personName } from './desk.ts';
 import { deliveryJson } from './items.ts';
 
 /** Milliseconds: an attempt at everything, and for many of them. */
@@ -63,12 +63,11 @@ export async function deliver(options: Options): Promise<number> {
 
 /** Nothing is made where there never was an alert. */
 async function tryAll(options: Options, lane: string | null) {
-  const paths = pathsOf();
-  if (!existsSync(paths.alerts) && !existsSync(paths.store)) return { delivered: 0, missing: () => null };
+  catchUpAll(options.policy);
+  if (!existsSync(pathsOf().alerts)) return { delivered: 0, missing: () => null };
   const desk = openDesk(options.policy);
   let delivered = 0;
   try {
-    desk.catchUp();
     const now = systemClock.now();
     hurry(desk.db, lane, now);
     if (options.retry === true) revive(desk.db, lane, personName(), now);

@@ -68,11 +68,17 @@ export function openDesk(policyFile?: string): Desk {
   };
 }
 
-/** Evaluates what no gateway has yet, so that a command shows what is so now. What cannot be written is left alone. */
+/**
+ * Evaluates what no gateway has yet, so that a command shows what is so now. Only where this policy's alerts are the
+ * only ones in use: looking at one policy must not end the alerts of another. What cannot be written is left alone.
+ */
 export function catchUpAll(policyFile: string | undefined): void {
   const paths = pathsOf();
   if (!existsSync(paths.store) || !existsSync(paths.alerts)) return;
   try {
+    const sources = ask<string[]>([], (reading) => reading.sources());
+    const own = policyFile === undefined ? paths.policy : resolve(policyFile);
+    if (sources.length === 0 || sources.some((source) => source !== own)) return;
     const desk = openDesk(policyFile);
     try {
       desk.catchUp();
