@@ -220,6 +220,7 @@ export class Life {
   #begin(held: Held, at: number): void {
     held.incident = this.#newIncident(held.parts, at);
     this.#open(held, at);
+    held.incident.since = this.#beganAt(held, at);
     this.#count(held, at);
     this.#emit('pending', held.incident, held);
   }
@@ -228,6 +229,7 @@ export class Life {
     if (held.incident === null) {
       held.incident = this.#newIncident(held.parts, held.since ?? at);
       this.#open(held, at);
+      held.incident.since = this.#beganAt(held, held.incident.since);
     }
     this.#fired.push(at);
     this.#count(held, at);
@@ -338,6 +340,12 @@ export class Life {
 
   #unpin(held: Held): void {
     for (const tally of held.pinned.splice(0)) tally.pins--;
+  }
+
+  /** Rows come a little late: what rises above a number did so at the time of the last one. */
+  #beganAt({ primary, parts }: Held, at: number): number {
+    const last = tallyOf(primary, parts)?.lastTime ?? at;
+    return primary.op.startsWith('>') && last > at - primary.window ? Math.min(at, last) : at;
   }
 
   #total({ primary, parts }: Held): number {
