@@ -127,6 +127,26 @@ describe('a request', () => {
     while (proxy.gateway.openConnections() > 0) await Bun.sleep(1);
   });
 
+  test('that ends before its body does is refused, and never complete at the origin', async () => {
+    const server = answering('');
+    const proxy = forwarding(policy, server);
+    for (const [nth, framing, half] of [
+      [0, 'Content-Length: 9', 'half'],
+      [1, 'Transfer-Encoding: chunked', '4\r\nhalf\r\n'],
+    ] as const) {
+      const client = await proxy.say(`${ask('good.test', '/', `${framing}\r\n`, 'POST')}${half}`);
+      const end = await (await server.nth(nth)).untilText('half');
+      client.socket.end();
+      await Promise.all([client.untilEnded(), end.untilClosed()]);
+      expect(client.text).toStartWith('HTTP/1.1 400 ');
+      expect(end.ending).toBe('reset');
+    }
+    const head = await proxy.say('GET http://good.test/ HTTP/1.1\r\nHost: good.test\r\n');
+    head.socket.end();
+    await head.untilEnded();
+    expect(head.text).toStartWith('HTTP/1.1 400 ');
+  });
+
   test('may be followed by CONNECT', async () => {
     const server = answering(ok());
     const proxy = forwarding(`${allow('good.test', '22, 80')}`, server);

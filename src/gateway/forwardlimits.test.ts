@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { answering, ask, forwarding, ok } from './forward.fixture.ts';
-import { allow, type End, origin } from './gateway.fixture.ts';
+import { allow, type End, origin, policyOf } from './gateway.fixture.ts';
 
 const policy = allow('good.test');
 const other = 'allow: [other.test]';
@@ -57,6 +57,17 @@ describe('when the policy changes', () => {
     proxy.change(other);
     client.send(ask('good.test'));
     await client.untilText('no-rule');
+    expect(server.ends).toHaveLength(2);
+  });
+
+  test('a connection judged by the one before is not used, told of the change or not', async () => {
+    const server = answering(ok());
+    const proxy = forwarding(policy, server);
+    const client = await proxy.say(ask('good.test'));
+    await client.untilText('hello');
+    proxy.state.policy = policyOf(`${policy}  - other.test\n`);
+    client.send(ask('good.test'));
+    await client.until(({ text }) => text === ok() + ok());
     expect(server.ends).toHaveLength(2);
   });
 
