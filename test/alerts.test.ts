@@ -8,6 +8,7 @@ import {
   openReceiver,
   type Receiver,
 } from '../src/alerts/channels/receiver.fixture.ts';
+import { openQueries } from '../src/events/queries.ts';
 import { linesOf } from './rig/lines.ts';
 import { finish, inRig, openWorld, type World } from './rig/world.ts';
 
@@ -282,10 +283,15 @@ ${names.map((name) => `- { name: ${name}, condition: 'domain matches ${name}.tk'
 channels:
   hook: { type: webhook, url: '${hook.url}', secret: 'file:${join(world.folder, 'secret')}', addresses: [127.0.0.0/8] }
 `;
+    const queries = openQueries(join(world.environment.XDG_STATE_HOME!, 'clawctl/egress.db'));
+    const isRecorded = (host: string) =>
+      queries.blocked({ since: 0, until: Date.now() + 1 }).some((row) => row.host === host);
     try {
       for (const name of names) {
         const agent = agentDoing(text, [`curl -s http://${name}.tk/`]);
         await agent.go();
+        // An agent may hear that it was refused before that is written; what is lost by then was never an event.
+        expect(await within(SOON, () => isRecorded(`${name}.tk`))).toBe(true);
         await Bun.sleep(Math.random() * 500);
         agent.running.kill('SIGKILL');
         await agent.running.exited;
@@ -295,6 +301,7 @@ channels:
       expect(await within(30_000, () => seen().size === names.length)).toBe(true);
       await last.end();
     } finally {
+      queries.close();
       hook.close();
     }
     for (const { headers, body } of hook.received) expect(headers['webhook-id']).toBe(JSON.parse(body).id);
