@@ -18,7 +18,10 @@ function offered(...words: string[]): string[] {
 describe.skipIf(Bun.which('bash') === null)('bash completes', () => {
   test.each([
     [['eg'], ['egress']],
-    [['egress', 'st'], ['stats', 'status']],
+    [
+      ['egress', 'st'],
+      ['stats', 'status'],
+    ],
     [
       ['egress', 'stats', '--by', ''],
       ['agent', 'host'],
