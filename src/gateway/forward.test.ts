@@ -127,6 +127,32 @@ describe('a request', () => {
     while (proxy.gateway.openConnections() > 0) await Bun.sleep(1);
   });
 
+  test('is one of several that are answered after the client has ended', async () => {
+    const server = answering((head) => ok(head.split(' ')[1]!));
+    const client = await forwarding(policy, server).say(ask('good.test', '/1') + ask('good.test', '/2'));
+    client.socket.end();
+    await client.untilClosed();
+    expect(client.text).toBe(ok('/1') + ok('/2', 'Connection: close\r\n'));
+  });
+
+  test('is answered where it is under way when the gateway closes, and no other is waited for', async () => {
+    const server = origin(
+      (end) =>
+        void end
+          .untilText('/slow')
+          .then(() => Bun.sleep(100))
+          .then(() => end.send(ok())),
+    );
+    const proxy = forwarding(policy, server);
+    const idle = await proxy.say(ask('bad.test'));
+    await idle.untilText('no-rule');
+    const client = await proxy.say(ask('good.test', '/slow'));
+    await (await server.nth(0)).untilText('/slow');
+    void proxy.gateway.close();
+    await Promise.all([idle.untilEnded(), client.untilEnded()]);
+    expect(client.text).toBe(ok('hello', 'Connection: close\r\n'));
+  });
+
   test('that ends before its body does is refused, and never complete at the origin', async () => {
     const server = answering('');
     const proxy = forwarding(policy, server);

@@ -42,7 +42,8 @@ export class Forward implements SocketHandler, Asker, Standing {
   #slot: Slot | null = null;
   #agent: string | null = null;
   #vanished = false;
-  ended = false;
+  #ended = false;
+  #isDraining = false;
   /** Monotonic milliseconds by which the client must have done its part. */
   #deadline = NEVER;
   readonly #acceptedAt: number;
@@ -90,7 +91,7 @@ export class Forward implements SocketHandler, Asker, Standing {
   }
 
   onEnd(): void {
-    this.ended = true;
+    this.#ended = true;
     this.#advance();
   }
 
@@ -117,7 +118,7 @@ export class Forward implements SocketHandler, Asker, Standing {
     this.#exchange?.takeBody(this.#held);
     // A client that does not take its answers gets no more of them.
     while (this.#step === 'head' && this.#held.length > 0 && this.near.unsentBytes === 0 && this.#readHead());
-    if (this.ended) this.#finish();
+    if (this.#ended) this.#finish();
     if (this.#isFull()) this.near.pause();
     else this.near.resume();
   }
@@ -262,6 +263,10 @@ export class Forward implements SocketHandler, Asker, Standing {
 
   // What the exchange asks and tells.
 
+  get isLeaving(): boolean {
+    return this.#isDraining || (this.#ended && this.#held.length === 0);
+  }
+
   idleOrigin(target: Target, policy: Policy): Origin | null {
     return this.#origins.take(target, policy);
   }
@@ -281,7 +286,7 @@ export class Forward implements SocketHandler, Asker, Standing {
     if (this.#step !== 'busy') return;
     this.#step = 'head';
     this.#since = this.context.around.clock.monotonic();
-    if (!close) this.#advance();
+    if (!close && !this.#isDraining) this.#advance();
     else {
       this.#end(false);
       if (unread) this.#setDeadline(IDLE);
@@ -312,7 +317,7 @@ export class Forward implements SocketHandler, Asker, Standing {
     relay.join(far);
     if (first.length > 0) relay.onData(far, first);
     if (this.#held.length > 0) relay.onData(this.near, this.#held.takeAll());
-    if (this.ended) relay.onEnd(this.near);
+    if (this.#ended) relay.onEnd(this.near);
   }
 
   // What happens later.
@@ -357,6 +362,12 @@ export class Forward implements SocketHandler, Asker, Standing {
       return;
     }
     this.close();
+  }
+
+  /** The answer under way is the last. */
+  drain(): void {
+    this.#isDraining = true;
+    if (this.#step === 'head' && this.#held.length === 0) this.#end(true);
   }
 
   /** At once. */

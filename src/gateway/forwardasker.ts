@@ -7,8 +7,8 @@ import type { Problem } from './gates.ts';
 
 export interface Asker {
   readonly near: Socket;
-  /** Whether the client has said that it sends nothing more. */
-  readonly ended: boolean;
+  /** Whether no further request is taken: the client has ended, or the gateway is about to. */
+  readonly isLeaving: boolean;
   /** An idle connection to there, judged by this policy; null where there is none. */
   idleOrigin(target: Target, policy: Policy): Origin | null;
   /** Nothing is under way on this connection, and nothing else will be. */

@@ -246,7 +246,7 @@ export class Exchange implements SocketHandler, AnswerSituation {
 
   isLast(): boolean {
     const { close, version } = this.request.head;
-    return close || version === 0 || !this.#sent || this.asker.ended;
+    return close || version === 0 || !this.#sent || this.asker.isLeaving;
   }
 
   #release(): void {

@@ -7,6 +7,8 @@ export interface Standing {
   check(now: number, monotonic: number): void;
   /** What this policy would refuse is reset. */
   rejudge(policy: Policy): void;
+  /** Nothing new is begun; what is under way comes to its end. */
+  drain?(): void;
   /** At once. */
   close(): void;
 }
@@ -49,6 +51,7 @@ export class AllStanding {
         this.#emptied = resolve;
       });
       const late = setTimeout(this.#emptied, within);
+      this.#each((one) => one.drain?.());
       await empty;
       clearTimeout(late);
       this.#each((one) => one.close());
