@@ -197,7 +197,7 @@ describe.skipIf(!inRig)('a request', () => {
       asking('application/json'),
       asking('*/*', 'HEAD'),
     ]);
-    expect(plain!.text).toStartWith('HTTP/1.1 403 Forbidden\r\n');
+    expect(plain!.text).toStartWith('HTTP/1.1 403 Forbidden (Clawctl Egress, host-mismatch: ');
     expect(plain!.text).toContain('X-Clawctl-Reason: host-mismatch\r\n');
     expect(plain!.text).toContain('clawctl egress explain http.test:80');
     expect(JSON.parse(json!.text.split('\r\n\r\n')[1]!)).toMatchObject({

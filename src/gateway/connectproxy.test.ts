@@ -201,7 +201,7 @@ describe('a refused CONNECT', () => {
       for (const cut of [0, 1, 8, Math.floor(sent.length / 2), sent.length - 1]) {
         const client = await proxy.say(sent, cut);
         await client.untilEnded();
-        expect(client.text).toStartWith(`HTTP/1.1 ${status}\r\n`);
+        expect(client.text).toStartWith(`HTTP/1.1 ${status} (Clawctl Egress, ${reason}: `);
         expect(client.text).toContain(`\r\nX-Clawctl-Reason: ${reason}\r\n`);
       }
       const denials = proxy.recorder.events.filter((event) => event.kind === 'decision');
@@ -212,7 +212,7 @@ describe('a refused CONNECT', () => {
   test('to what cannot be reached is told 502', async () => {
     const proxy = proxied({ policy, names: { 'good.test': ['127.0.0.1'] }, originPort: 1 });
     const client = await (await proxy.say(connectTo('good.test:22'))).untilEnded();
-    expect(client.text).toStartWith('HTTP/1.1 502 Bad Gateway\r\n');
+    expect(client.text).toStartWith('HTTP/1.1 502 Bad Gateway (Clawctl Egress, connect-failed: ');
     expect(client.text).toContain('good.test:22 not reached (connect-failed)');
     expect(client.text).not.toContain('127.0.0.1');
     await proxy.recorded('close good.test:22 failed connect-failed');

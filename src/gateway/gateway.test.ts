@@ -10,7 +10,9 @@ describe('what no rule allows', () => {
     const client = await fence.client('evil.test', 80);
     client.send(get('evil.test', '/', 'Accept: application/json\r\n'));
     await client.untilEnded();
-    expect(client.text).toStartWith('HTTP/1.1 403 Forbidden\r\n');
+    expect(client.text).toStartWith(
+      'HTTP/1.1 403 Forbidden (Clawctl Egress, no-rule: no rule allows this host)\r\n',
+    );
     expect(client.text).toContain('X-Clawctl-Reason: no-rule\r\n');
     expect(JSON.parse(client.text.split('\r\n\r\n')[1]!)).toEqual({
       schema: 'clawctl.egress.refusal/v1',

