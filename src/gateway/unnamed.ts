@@ -3,8 +3,10 @@
  * Then it is that host which is judged and dialled, never the address that the client chose. What says no name, or
  * none that is one, is judged by its address.
  */
-import { parseHost } from '../names/host.ts';
+import { classOf } from '../names/addressclass.ts';
+import { type Host, parseHost } from '../names/host.ts';
 import type { Socket, SocketHandler } from '../net/socket.ts';
+import { admits, decide } from '../policy/decide.ts';
 import { limitsOf } from '../policy/policy.ts';
 import type { Reason } from '../policy/reason.ts';
 import { parseClientHello } from '../wire/clienthello.ts';
@@ -87,8 +89,23 @@ export class Unnamed implements SocketHandler, Waiter {
     const host = name === null ? null : parseHost(name);
     const rest = this.#held.length > 0 ? this.#held.takeAll() : null;
     const aim = this.arrival.aim!;
-    const named = host?.kind === 'name' ? { host, port: aim.port } : aim;
-    this.#over({ ...this.arrival, aim: named, rest });
+    const named = { host: host!, port: aim.port };
+    const isNamed = host?.kind === 'name' && this.#mayStandFor(named);
+    this.#over({ ...this.arrival, aim: isNamed ? named : aim, rest });
+  }
+
+  /**
+   * Whether the host could be behind the address that was dialled. No name stands for loopback, the metadata service or
+   * a private network, unless a rule says that this host leads there.
+   */
+  #mayStandFor({ host, port }: { host: Host; port: number }): boolean {
+    const { aim, session } = this.arrival;
+    if (aim!.host.kind !== 'address') return false;
+    const { address } = aim!.host;
+    if (classOf(address) === 'public') return true;
+    const at = { now: this.around.clock.now(), killed: false, grants: [] };
+    const { allowedBy } = decide(this.around.policy(), { agent: session.agent, host, port }, at);
+    return allowedBy.some((rule) => admits(rule, address));
   }
 
   #over(arrival: Arrival): void {

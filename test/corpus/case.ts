@@ -36,6 +36,8 @@ export interface Input {
   udp?: boolean;
   qname?: string;
   query?: string;
+  /** No name stands behind the address that was dialled. Not of the corpus: a second reading of its cases. */
+  unbound?: boolean;
 }
 
 export interface CorpusPolicy {

@@ -168,6 +168,8 @@ export function destinationOf({ input, setup, policy }: Case): Destination {
   const allowed = String(policy.allow?.[0] ?? 'allowed.test').replace('*', 'x');
   const address = placed(input.dst_ip!);
   const name = bound ?? (address === input.dst_ip ? null : allowed);
+  // A gateway that gave out no address of its own knows no name but the one that the client says.
+  if (input.unbound) return { address, port: input.dst_port!, name: null, namedByClient: true };
   return { address, port: input.dst_port!, name };
 }
 

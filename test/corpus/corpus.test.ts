@@ -31,4 +31,11 @@ describe.skipIf(!inRig)('the corpus', () => {
       test(`${each.id} ${each.title}`, async () => {
         expect(await run(each, stand, subject)).toEqual([]);
       });
+
+  // Where the client names the host itself, octets that name another than is allowed must get no further.
+  for (const each of CONVERSATIONS.filter(({ channel }) => channel.startsWith('transparent')))
+    test(`${each.id} where no name stands behind the address`, async () => {
+      const unbound = { ...each, input: { ...each.input, unbound: true } };
+      expect(await run(unbound, stand, subject)).toEqual([]);
+    });
 });

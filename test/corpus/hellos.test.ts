@@ -18,6 +18,10 @@ const DOORS: Record<string, (hello: Buffer) => Partial<Case>> = {
     channel: 'transparent-tls',
     input: { dst_ip: '93.184.215.14', dst_port: 443, hex: hello.toString('hex') },
   }),
+  'a transparent listener without names': (hello) => ({
+    channel: 'transparent-tls',
+    input: { dst_ip: '93.184.215.14', dst_port: 443, hex: hello.toString('hex'), unbound: true },
+  }),
   CONNECT: (hello) => ({
     channel: 'connect',
     input: { raw: `CONNECT ${TARGET} HTTP/1.1\r\nHost: ${TARGET}\r\n\r\n` },
@@ -58,7 +62,7 @@ describe.skipIf(!inRig)('a ClientHello', () => {
             id: name,
             class: 'tls-sni',
             title: name,
-            policy: { allow: ['allowed.test', '*.allowed.test'] },
+            policy: { allow: door.endsWith('names') ? ['allowed.test'] : ['allowed.test', '*.allowed.test'] },
           },
           ...{ expected: good ? 'allow' : 'deny', also_ok: EITHER.includes(name) ? ['allow'] : ['error'] },
           must_not: ['dial the host that an OpenSSL server would serve as evil.test'],

@@ -23,6 +23,8 @@ export interface Destination {
   address: string;
   port: number;
   name: string | null;
+  /** Where no name stands behind the address: the one that the client says, which is then looked up. */
+  namedByClient?: boolean;
 }
 
 /** This gateway, and what only it can be told. */
@@ -151,6 +153,7 @@ export async function createSubject(upstream = '127.0.0.1'): Promise<Gateway> {
       gateway.serveTransparent({
         fd: openListener('loopback4', port),
         agent: 'bot',
+        namedByClient: destination.namedByClient === true,
         session: `transparent-${port}`,
         nameOf: ({ text }) => (text === destination.address ? destination.name : null),
         retain() {},
