@@ -2,8 +2,8 @@
 import type { Database } from 'bun:sqlite';
 import type { AlertRule } from '../policy/alerts/alertrule.ts';
 import { notice } from './audit.ts';
+import type { Outbox } from './delivery/outbox.ts';
 import type { Incident } from './incident.ts';
-import type { Outbox } from './outbox.ts';
 import { incidentOf } from './reading.ts';
 
 export type Acknowledged =

@@ -3,8 +3,8 @@ import { Database } from 'bun:sqlite';
 import { existsSync } from 'node:fs';
 import { Failure } from '../base/failure.ts';
 import type { Notification } from './channels/message.ts';
+import type { Silence } from './engine/mutes.ts';
 import type { Incident } from './incident.ts';
-import type { Silence } from './mutes.ts';
 
 export interface KeptDelivery {
   key: string;

@@ -2,15 +2,15 @@
 import { createReading } from '../events/reading.ts';
 import type { AlertRule } from '../policy/alerts/alertrule.ts';
 import type { Policy } from '../policy/policy.ts';
-import { describe } from './describe.ts';
+import { createHistory } from './counting/history.ts';
+import { NewDomains } from './counting/newdomains.ts';
+import { Presence } from './counting/presence.ts';
 import { createDetectors } from './detectors/detectors.ts';
-import { Evaluation } from './evaluation.ts';
-import { createHistory } from './history.ts';
+import { describe } from './engine/describe.ts';
+import { Evaluation } from './engine/evaluation.ts';
+import { Mutes } from './engine/mutes.ts';
+import { type Agents, lastSequence, type RowView, visitRows } from './engine/rows.ts';
 import type { Incident } from './incident.ts';
-import { Mutes } from './mutes.ts';
-import { NewDomains } from './newdomains.ts';
-import { Presence } from './presence.ts';
-import { type Agents, lastSequence, type RowView, visitRows } from './rows.ts';
 
 /** Rows read at once. */
 const BATCH = 5_000;

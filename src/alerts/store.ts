@@ -7,7 +7,7 @@ import { Database } from 'bun:sqlite';
 import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
 import { Failure } from '../base/failure.ts';
 import { makeFolder } from '../events/store.ts';
-import { OUTBOX_TABLES } from './outboxtables.ts';
+import { OUTBOX_TABLES } from './delivery/outboxtables.ts';
 
 const VERSION = 1;
 

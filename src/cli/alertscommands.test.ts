@@ -4,8 +4,8 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync }
 import { join } from 'node:path';
 import { incidentOf } from '../alerts/channels/incident.fixture.ts';
 import type { Incident, Transition } from '../alerts/incident.ts';
-import { Lease } from '../alerts/lease.ts';
-import { createOutbox } from '../alerts/outbox.ts';
+import { Lease } from '../alerts/engine/lease.ts';
+import { createOutbox } from '../alerts/delivery/outbox.ts';
 import { openAlertStore } from '../alerts/store.ts';
 import { systemClock } from '../base/clock.ts';
 import type { DecisionEvent } from '../events/event.ts';

@@ -99,7 +99,7 @@ async function missingOf(
     const [{ loadPolicy }, { channelsOf }, { missingFor }] = await Promise.all([
       import('../config/load.ts'),
       import('../policy/policy.ts'),
-      import('../alerts/lane.ts'),
+      import('../alerts/delivery/lane.ts'),
     ]);
     const { policy } = loadPolicy(policyFile === undefined ? { paths } : { paths, policyFile });
     const channels = channelsOf(policy);

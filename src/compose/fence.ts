@@ -2,7 +2,7 @@
  * One fence: a gateway behind the sockets of one sandbox, with the DNS stub and its addresses. Everything is closed in
  * the opposite order, and nothing runs in the sandbox before all of it stands.
  */
-import { createAlerts } from '../alerts/start.ts';
+import { createAlerts } from '../alerts/engine/start.ts';
 import { systemClock } from '../base/clock.ts';
 import { compileFromNowOn } from '../base/compiler.ts';
 import type { Paths } from '../base/paths.ts';

@@ -3,7 +3,7 @@
  * judged and recorded; nothing keeps the others, or the same ones, from going around it.
  */
 import { constants } from 'node:os';
-import { createAlerts } from '../alerts/start.ts';
+import { createAlerts } from '../alerts/engine/start.ts';
 import { systemClock } from '../base/clock.ts';
 import { compileFromNowOn } from '../base/compiler.ts';
 import { Failure } from '../base/failure.ts';

@@ -3,7 +3,7 @@
  * and when it is told to; what it obeys comes over the channel and from the files of the policy.
  */
 import { readFileSync } from 'node:fs';
-import { createAlerts } from '../alerts/start.ts';
+import { createAlerts } from '../alerts/engine/start.ts';
 import { systemClock } from '../base/clock.ts';
 import { compileFromNowOn } from '../base/compiler.ts';
 import { Failure } from '../base/failure.ts';

@@ -1,5 +1,5 @@
 /** `clawctl egress alerts check`: reads the alerts of a policy, says them in words, and what they still need. */
-import { missingFor } from '../../alerts/lane.ts';
+import { missingFor } from '../../alerts/delivery/lane.ts';
 import { formatDuration } from '../../base/duration.ts';
 import { EXIT } from '../../base/failure.ts';
 import { describeCondition } from '../../policy/alerts/describe.ts';

@@ -1,7 +1,7 @@
 /** `clawctl egress alerts deliver`: delivers what waits, now, and shows what does not go through. */
 import { existsSync } from 'node:fs';
 import { hurry, revive } from '../../alerts/acts.ts';
-import { missingFor } from '../../alerts/lane.ts';
+import { missingFor } from '../../alerts/delivery/lane.ts';
 import type { KeptDelivery } from '../../alerts/reading.ts';
 import { systemClock } from '../../base/clock.ts';
 import { EXIT } from '../../base/failure.ts';

@@ -1,7 +1,7 @@
 /** `clawctl egress alerts list`: every alert, whether it fires, and whom it tells. */
 import type { Incident } from '../../alerts/incident.ts';
-import { missingFor } from '../../alerts/lane.ts';
-import type { Silence } from '../../alerts/mutes.ts';
+import { missingFor } from '../../alerts/delivery/lane.ts';
+import type { Silence } from '../../alerts/engine/mutes.ts';
 import { systemClock } from '../../base/clock.ts';
 import type { AlertRule } from '../../policy/alerts/alertrule.ts';
 import { alertsOf, channelsOf } from '../../policy/policy.ts';

@@ -2,8 +2,8 @@
 import { testIncident } from '../../alerts/acts.ts';
 import { send } from '../../alerts/channels/send.ts';
 import type { Sent } from '../../alerts/channels/sent.ts';
-import { channelFor, missingFor } from '../../alerts/lane.ts';
-import { keyOf } from '../../alerts/outbox.ts';
+import { channelFor, missingFor } from '../../alerts/delivery/lane.ts';
+import { keyOf } from '../../alerts/delivery/outbox.ts';
 import { systemClock } from '../../base/clock.ts';
 import { EXIT, Failure } from '../../base/failure.ts';
 import { printable } from '../../names/display.ts';

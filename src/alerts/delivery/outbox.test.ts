@@ -1,0 +1,179 @@
+/** What waits to be delivered, and when it is tried. */
+import type { Database } from 'bun:sqlite';
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { AT, incidentOf } from '../channels/incident.fixture.ts';
+import { later, refused } from '../channels/sent.ts';
+import { openAlertStore } from '../store.ts';
+import { backOff } from './backoff.ts';
+import { createOutbox, keyOf, type Outbox } from './outbox.ts';
+
+const HOUR = 3_600_000;
+let folder: string;
+let db: Database;
+let now: number;
+let outbox: Outbox;
+const told: [string, string][] = [];
+const clock = { now: () => now, monotonic: () => now };
+
+function another(): Outbox {
+  const owners = {
+    own: `another/${crypto.randomUUID()}`,
+    isGone: (owner: string) => owner.startsWith('dead'),
+  };
+  return createOutbox(db, clock, {
+    random: () => 1,
+    owners,
+    notice: (topic, text) => void told.push([topic, text]),
+  });
+}
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'clawctl-outbox-'));
+  db = openAlertStore(join(folder, 'alerts.db'));
+  now = AT;
+  told.length = 0;
+  outbox = another();
+});
+afterEach(() => {
+  db.close();
+  rmSync(folder, { recursive: true });
+});
+
+const DELIVERED = { state: 'delivered', detail: 'ok' } as const;
+const incident = (id: string) => incidentOf({ id });
+
+test('a message is there once, however often it is put there', () => {
+  const keys = outbox.put(incident('a'), 'firing', ['oncall', 'a@b.test', 'oncall']);
+  expect(outbox.put(incident('a'), 'firing', ['oncall'])).toEqual([keys[0]!]);
+  expect(keys).toEqual([keyOf('a', 'firing', 'oncall'), keyOf('a', 'firing', 'a@b.test')]);
+  expect(outbox.lanes().sort()).toEqual(['a@b.test', 'oncall']);
+});
+
+test('what is put there goes with the transaction that put it', () => {
+  expect(() =>
+    db.transaction(() => {
+      outbox.put(incident('a'), 'firing', ['oncall']);
+      throw new Error('no');
+    })(),
+  ).toThrow();
+  expect(outbox.lanes()).toEqual([]);
+});
+
+test('one message is in one hand at a time, and free again when that is gone or too slow', () => {
+  outbox.put(incident('a'), 'firing', ['oncall']);
+  const taken = outbox.take('oncall')!;
+  expect(taken.notification).toMatchObject({ transition: 'firing', time: AT, incident: { id: 'a' } });
+  expect(another().take('oncall')).toBeNull();
+  db.run("UPDATE delivery SET owner = 'dead'");
+  expect(another().take('oncall')).not.toBeNull();
+  expect(another().take('oncall')).toBeNull();
+  now += 31_000;
+  expect(another().take('oncall')?.id).toBe(taken.id);
+});
+
+test('what comes later about an incident does not overtake, and others are not held up', () => {
+  outbox.put(incident('a'), 'firing', ['oncall']);
+  outbox.put(incident('a'), 'resolved', ['oncall']);
+  outbox.put(incident('b'), 'firing', ['oncall']);
+  const first = outbox.take('oncall')!;
+  expect(outbox.take('oncall')!.notification.incident.id).toBe('b');
+  expect(outbox.take('oncall')).toBeNull();
+  outbox.settle(first, DELIVERED);
+  expect(outbox.take('oncall')!.notification.transition).toBe('resolved');
+});
+
+describe('a failure', () => {
+  test('of everybody lets the lane rest, longer each time, and nobody else', () => {
+    outbox.put(incident('a'), 'firing', ['oncall', 'a@b.test']);
+    outbox.put(incident('b'), 'firing', ['oncall']);
+    const waits = [1_000, 2_000, 4_000];
+    for (const wait of waits) {
+      outbox.settle(outbox.take('oncall')!, later('down'));
+      expect(outbox.take('oncall')).toBeNull();
+      expect(outbox.nextDue(['oncall'])).toBe(wait);
+      now += wait;
+    }
+    expect(outbox.take('a@b.test')).not.toBeNull();
+    outbox.settle(outbox.take('oncall')!, DELIVERED);
+    expect(outbox.take('oncall')).not.toBeNull();
+  });
+
+  test('of one message delays that message alone', () => {
+    outbox.put(incident('a'), 'firing', ['oncall']);
+    outbox.put(incident('b'), 'firing', ['oncall']);
+    outbox.settle(outbox.take('oncall')!, later('oops', null, false));
+    expect(outbox.take('oncall')!.notification.incident.id).toBe('b');
+    expect(outbox.take('oncall')).toBeNull();
+  });
+
+  test('waits for as long as the receiver asked', () => {
+    outbox.put(incident('a'), 'firing', ['oncall']);
+    outbox.settle(outbox.take('oncall')!, later('slow down', 90_000));
+    now += 89_000;
+    expect(outbox.take('oncall')).toBeNull();
+    now += 1_000;
+    expect(outbox.take('oncall')).not.toBeNull();
+  });
+
+  test('that is final, or lasts for a day, makes it a dead letter, which is told', () => {
+    outbox.put(incident('a'), 'firing', ['oncall']);
+    outbox.put(incident('b'), 'firing', ['oncall']);
+    expect(outbox.settle(outbox.take('oncall')!, refused('no such user')).state).toBe('dead');
+    const taken = outbox.take('oncall')!;
+    now += 25 * HOUR;
+    expect(outbox.settle(taken, later('down')).state).toBe('dead');
+    expect(told.map(([topic]) => topic)).toEqual(['alert-undelivered', 'alert-undelivered']);
+    expect(told[0]![1]).toContain('no such user');
+    expect(outbox.lanes()).toEqual([]);
+  });
+});
+
+test('what lacks configuration waits, for a month', () => {
+  outbox.put(incident('a'), 'firing', ['oncall']);
+  const lacking = { state: 'unconfigured', detail: 'no channel' } as const;
+  now += 20 * 24 * HOUR;
+  expect(outbox.settle(outbox.take('oncall')!, lacking).state).toBe('unconfigured');
+  now += 20 * 24 * HOUR;
+  expect(outbox.settle(outbox.take('oncall')!, lacking).state).toBe('dead');
+});
+
+test('a clock that was set back holds nothing up', () => {
+  now += 30 * 24 * HOUR;
+  outbox.put(incident('a'), 'firing', ['oncall']);
+  outbox.settle(outbox.take('oncall')!, later('down'));
+  now -= 20 * 24 * HOUR;
+  expect(outbox.take('oncall')).not.toBeNull();
+});
+
+test('delivered is told and forgotten after a month', () => {
+  outbox.put(incident('a'), 'firing', ['oncall']);
+  outbox.settle(outbox.take('oncall')!, DELIVERED);
+  expect(told).toEqual([
+    ['alert-delivered', `blocked_request_spike firing (a) to oncall, ${keyOf('a', 'firing', 'oncall')}: ok`],
+  ]);
+  now += 31 * 24 * HOUR;
+  outbox.forget();
+  expect(db.query('SELECT count(*) AS n FROM delivery').get()).toEqual({ n: 0 });
+});
+
+test('the wait grows within bounds, is never less than was asked for, and is not the same for all', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 10_000 }),
+      fc.option(fc.integer({ min: 0, max: HOUR })),
+      fc.double({ min: 0, max: 0.999, noNaN: true }),
+      (failures, wish, random) => {
+        const wait = backOff(failures, wish, random);
+        expect(Number.isInteger(wait)).toBe(true);
+        expect(wait).toBeGreaterThanOrEqual(Math.max(wish ?? 0, 500));
+        expect(wait).toBeLessThanOrEqual(Math.max(wish ?? 0, 900_000));
+        expect(backOff(failures + 1, null, random)).toBeGreaterThanOrEqual(backOff(failures, null, random));
+      },
+    ),
+  );
+  expect(backOff(5, null, 0)).not.toBe(backOff(5, null, 0.9));
+});

@@ -1,0 +1,202 @@
+/**
+ * What waits to be delivered, durably. A message is put here in the same transaction as what it tells about; it leaves
+ * when a receiver has taken it, so it is delivered at least once, always under the same idempotency key. Every entry
+ * of `notify` is a lane of its own, in order for one incident; a lane on which nobody gets through rests as a whole.
+ */
+import type { Database } from 'bun:sqlite';
+import { createHash } from 'node:crypto';
+import type { Clock } from '../../base/clock.ts';
+import type { Notification } from '../channels/message.ts';
+import type { Sent } from '../channels/sent.ts';
+import type { Incident, Transition } from '../incident.ts';
+import { backOff } from './backoff.ts';
+import { createOwners, type Owners } from './owner.ts';
+
+/** Milliseconds that one attempt may hold a message; longer than any attempt lasts. */
+const LEASE = 30_000;
+/** After so long in vain a message is dead; one that waits for its channel to be configured waits longer. */
+const PATIENCE = 24 * 3_600_000;
+const PATIENCE_UNCONFIGURED = 30 * 24 * 3_600_000;
+/** Nothing waits longer for its next attempt: what is due later was reckoned by a clock that has been set back. */
+const FARTHEST = 2 * 3_600_000;
+/** How long the delivered and the dead are remembered. */
+const MEMORY = 30 * 24 * 3_600_000;
+/** Messages that may wait in one lane. Past them the oldest is dead: somebody who has so many waiting reads none. */
+const MOST_WAITING = 10_000;
+
+export interface Delivery {
+  id: number;
+  lane: string;
+  /** Since when it waits, wall time: since it was put there, or a person had it tried anew. */
+  made: number;
+  attempts: number;
+  notification: Notification;
+}
+
+export type Outcome = Sent | { state: 'dead'; detail: string };
+
+export interface Outbox {
+  /** Inside the caller's transaction. Putting the same again changes nothing. Answers the keys. */
+  put(incident: Incident, transition: Transition, lanes: readonly string[]): string[];
+  /** Lanes in which something waits. */
+  lanes(): string[];
+  /** Takes the next message of a lane in hand, if one is due. */
+  take(lane: string): Delivery | null;
+  /** What became of it. Answers what it comes to: a message that has waited too long is dead. */
+  settle(delivery: Delivery, sent: Sent): Outcome;
+  /** Gives back what was taken and not tried. */
+  giveBack(delivery: Delivery): void;
+  /** Milliseconds until something is due in one of these lanes; null for nothing. */
+  nextDue(lanes: readonly string[]): number | null;
+  /** Forgets what ended long ago. */
+  forget(): void;
+}
+
+/** `notice`: told inside the transaction in which a delivery ends. */
+export interface OutboxOptions {
+  random?: () => number;
+  owners?: Owners;
+  notice?: (topic: 'alert-delivered' | 'alert-undelivered', text: string) => void;
+}
+
+interface Row {
+  id: number;
+  lane: string;
+  body: string;
+  made: number;
+  attempts: number;
+}
+
+/** What comes later about an incident never overtakes what came before it. `?1` is the lane. */
+const FIRST_OF_ITS_INCIDENT = `NOT EXISTS (
+  SELECT 1 FROM delivery AS before
+  WHERE before.state = 'waiting' AND before.lane = ?1 AND before.incident = delivery.incident
+    AND before.id < delivery.id)`;
+
+export function createOutbox(db: Database, clock: Clock, options: OutboxOptions = {}): Outbox {
+  const { random = Math.random, owners = createOwners(), notice = () => {} } = options;
+  const insert = db.query(`
+    INSERT INTO delivery (key, lane, incident, body, state, made, due, attempts)
+    VALUES (?, ?, ?, ?, 'waiting', ?, ?, 0) ON CONFLICT (key) DO NOTHING`);
+  const crowd = db.query(`
+    SELECT id, lane, body, made, attempts FROM delivery
+    WHERE state = 'waiting' AND lane = ? ORDER BY id DESC LIMIT -1 OFFSET ${MOST_WAITING}`);
+  const end = db.query(`
+    UPDATE delivery SET state = ?, ended = ?, detail = ?, attempts = attempts + ?, owner = NULL, leased = NULL
+    WHERE id = ? AND state = 'waiting'`);
+  const again = db.query(`
+    UPDATE delivery SET due = ?, detail = ?, attempts = attempts + ?, owner = NULL, leased = NULL
+    WHERE id = ? AND state = 'waiting'`);
+  const lanes = db.query(`SELECT DISTINCT lane FROM delivery WHERE state = 'waiting'`);
+  const rest = db.query('SELECT rests FROM lane WHERE name = ?');
+  const next = db.query(`
+    SELECT id, lane, body, made, attempts, owner, leased FROM delivery
+    WHERE state = 'waiting' AND lane = ?1 AND (due <= ?2 OR due > ?3)
+      AND ${FIRST_OF_ITS_INCIDENT}
+    ORDER BY id LIMIT 20`);
+  const lease = db.query('UPDATE delivery SET owner = ?, leased = ? WHERE id = ?');
+  const release = db.query('UPDATE delivery SET owner = NULL, leased = NULL WHERE id = ? AND owner = ?');
+  const laneWorks = db.query('DELETE FROM lane WHERE name = ?');
+  const laneFails = db.query(`
+    INSERT INTO lane (name, failures, rests) VALUES (?, 1, ?)
+    ON CONFLICT (name) DO UPDATE SET failures = failures + 1, rests = excluded.rests`);
+  const failures = db.query('SELECT failures FROM lane WHERE name = ?');
+  const due = db.query(`
+    SELECT max(min(due), coalesce((SELECT rests FROM lane WHERE name = ?1), 0)) AS due
+    FROM delivery WHERE state = 'waiting' AND lane = ?1 AND ${FIRST_OF_ITS_INCIDENT}`);
+  const forget = db.query('DELETE FROM delivery WHERE ended < ?');
+
+  const finish = (
+    id: number,
+    lane: string,
+    note: Notification,
+    state: 'delivered' | 'dead',
+    detail: string,
+    tried: 0 | 1,
+  ) => {
+    end.run(state, clock.now(), detail, tried, id);
+    const what = `${note.incident.rule} ${note.transition} (${note.incident.id}) to ${lane}, ${note.key}: ${detail}`;
+    notice(state === 'delivered' ? 'alert-delivered' : 'alert-undelivered', what);
+  };
+
+  const settle = db.transaction((delivery: Delivery, sent: Sent): Outcome => {
+    const { id, lane, made, attempts, notification } = delivery;
+    const now = clock.now();
+    const age = now - made;
+    switch (sent.state) {
+      case 'delivered':
+        laneWorks.run(lane);
+        finish(id, lane, notification, 'delivered', sent.detail, 1);
+        return sent;
+      case 'refused':
+        laneWorks.run(lane);
+        finish(id, lane, notification, 'dead', sent.detail, 1);
+        return { state: 'dead', detail: sent.detail };
+      case 'unconfigured':
+        if (age > PATIENCE_UNCONFIGURED) {
+          finish(id, lane, notification, 'dead', sent.detail, 0);
+          return { state: 'dead', detail: sent.detail };
+        }
+        again.run(now, sent.detail, 0, id);
+        return sent;
+      case 'later': {
+        if (age > PATIENCE) {
+          finish(id, lane, notification, 'dead', sent.detail, 1);
+          return { state: 'dead', detail: sent.detail };
+        }
+        const before = (failures.get(lane) as { failures: number } | null)?.failures ?? 0;
+        const wait = backOff(Math.max(attempts, sent.everybody ? before : 0) + 1, sent.after, random());
+        again.run(now + wait, sent.detail, 1, id);
+        if (sent.everybody) laneFails.run(lane, now + wait);
+        return sent;
+      }
+    }
+  });
+
+  const take = db.transaction((lane: string): Delivery | null => {
+    const now = clock.now();
+    const rests = (rest.get(lane) as { rests: number } | null)?.rests ?? 0;
+    if (rests > now && rests <= now + FARTHEST) return null;
+    const rows = next.all(lane, now, now + FARTHEST) as (Row & {
+      owner: string | null;
+      leased: number | null;
+    })[];
+    const free = rows.find(({ owner, leased }) => owner === null || leased! <= now || owners.isGone(owner));
+    if (free === undefined) return null;
+    lease.run(owners.own, now + LEASE, free.id);
+    const { id, made, attempts, body } = free;
+    return { id, lane, made, attempts, notification: JSON.parse(body) };
+  });
+
+  return {
+    put(incident, transition, laneNames) {
+      const time = clock.now();
+      return [...new Set(laneNames)].map((lane) => {
+        const key = keyOf(incident.id, transition, lane);
+        const notification: Notification = { key, transition, time, incident };
+        insert.run(key, lane, incident.id, JSON.stringify(notification), time, time);
+        for (const row of crowd.all(lane) as Row[])
+          finish(row.id, lane, JSON.parse(row.body), 'dead', 'too many were waiting', 0);
+        return key;
+      });
+    },
+    lanes: () => (lanes.all() as { lane: string }[]).map(({ lane }) => lane),
+    take: (lane) => take.immediate(lane),
+    settle: (delivery, sent) => settle.immediate(delivery, sent),
+    giveBack: ({ id }) => void release.run(id, owners.own),
+    nextDue(laneNames) {
+      const moments = laneNames.map((lane) => (due.get(lane) as { due: number | null } | null)?.due ?? null);
+      const soonest = Math.min(...moments.filter((moment) => moment !== null));
+      return soonest === Number.POSITIVE_INFINITY ? null : Math.max(0, soonest - clock.now());
+    },
+    forget: () => void forget.run(clock.now() - MEMORY),
+  };
+}
+
+/** The same for the same transition of the same incident on the same lane, whoever computes it. */
+export function keyOf(incident: string, transition: Transition, lane: string): string {
+  const digest = createHash('sha256')
+    .update(JSON.stringify([incident, transition, lane]))
+    .digest('base64url');
+  return `clawctl_${digest.slice(0, 32)}`;
+}
