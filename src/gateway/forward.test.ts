@@ -173,6 +173,17 @@ describe('a request', () => {
     expect(head.text).toStartWith('HTTP/1.1 400 ');
   });
 
+  test('is answered though it waits behind others when the client ends, and a tunnel ends with it', async () => {
+    const server = origin((end) => void end.untilText('\r\n\r\n').then(() => end.send(ok())));
+    const proxy = forwarding(allow('good.test', '80, 22'), server);
+    const client = await proxy.connect();
+    client.send(ask('good.test') + ask('evil.test') + connectTo('good.test:22'));
+    client.socket.end();
+    await client.untilText(CONNECTED);
+    expect(client.text).toContain('X-Clawctl-Reason: no-rule');
+    await (await server.nth(1)).untilEnded();
+  });
+
   test('may be followed by CONNECT', async () => {
     const server = answering(ok());
     const proxy = forwarding(`${allow('good.test', '22, 80')}`, server);

@@ -21,8 +21,8 @@ import { headerOf, internalAnswer } from './internal.ts';
 import { httpRefusal, httpRefusalOfUnknown, refusalOf, wantsJson } from './refusal.ts';
 import { Rows } from './rows.ts';
 import type { Session } from './session.ts';
-import type { Standing } from './standing.ts';
 import { Slot } from './usage.ts';
+import type { Waiter } from './waiting.ts';
 
 /** What may wait of a client's further requests before it is read no more. */
 const HELD_MAX = 65_536;
@@ -31,7 +31,7 @@ const NEVER = Number.POSITIVE_INFINITY;
 /** `busy`: a request is under way. `last`: the client was told that this was the last answer. `gone`: it is closed. */
 type Step = 'head' | 'busy' | 'switched' | 'last' | 'gone';
 
-export class Forward implements SocketHandler, Asker, Standing {
+export class Forward implements SocketHandler, Asker, Waiter {
   #step: Step = 'head';
   readonly #held = new Gathered();
   /** How much of `#held` the parser has seen without an answer. */
@@ -66,11 +66,6 @@ export class Forward implements SocketHandler, Asker, Standing {
     this.#movedAt = this.#acceptedAt;
     this.#held.push(first);
     near.handler = this;
-  }
-
-  /** Null until it is known. */
-  get agent(): string | null {
-    return this.#agent;
   }
 
   run(): void {
@@ -189,6 +184,7 @@ export class Forward implements SocketHandler, Asker, Standing {
     this.#slot?.letGo();
     this.#slot = slot;
     this.#agent = agent;
+    this.context.onServed(this);
     return null;
   }
 
@@ -200,9 +196,13 @@ export class Forward implements SocketHandler, Asker, Standing {
 
   /** What is no request. Nobody can say where the next one would begin. */
   #refuseHead(reason: Reason, detail: string): void {
+    this.#denyUnread(reason);
+    this.#say(httpRefusalOfUnknown(reason, detail), true);
+  }
+
+  #denyUnread(reason: Reason): void {
     const { session } = this.context.senderOf(this.near, null);
     new Rows(session, this.context.around, this.#since).deny('http', null, null, reason);
-    this.#say(httpRefusalOfUnknown(reason, detail), true);
   }
 
   #refuse(
@@ -259,6 +259,7 @@ export class Forward implements SocketHandler, Asker, Standing {
     this.onClose();
     near.resume();
     if (near.open) this.context.onConnect(near, bytes);
+    if (near.open && this.#ended) near.handler.onEnd(near);
   }
 
   // What the exchange asks and tells.
@@ -368,6 +369,11 @@ export class Forward implements SocketHandler, Asker, Standing {
   drain(): void {
     this.#isDraining = true;
     if (this.#step === 'head' && this.#held.length === 0) this.#end(true);
+  }
+
+  giveUp(reason: Reason): void {
+    if (this.#step === 'head' && this.#held.length > 0) this.#denyUnread(reason);
+    this.close();
   }
 
   /** At once. */

@@ -3,9 +3,9 @@ import type { Socket } from '../net/socket.ts';
 import type { Reason } from '../policy/reason.ts';
 import type { Identified } from './identity.ts';
 import type { Session } from './session.ts';
-import type { Standing } from './standing.ts';
 import type { Surroundings } from './surroundings.ts';
 import type { Usage } from './usage.ts';
+import type { Waiter } from './waiting.ts';
 
 /** Who sends a request. Where that cannot be known, `session` is the one that the refusal is recorded with. */
 export type Sender =
@@ -27,6 +27,8 @@ export interface ForwardContext {
    * Proxy-Authorization field, null without one.
    */
   senderOf(near: Socket, authorization: string | null): Sender;
+  /** It is counted as an agent's from now on; until then it may have to make room for others. */
+  onServed(forward: Waiter): void;
   /** Whether what was found still holds. */
   holds(identified: Identified): boolean;
   /**
@@ -35,5 +37,5 @@ export interface ForwardContext {
    */
   onConnect(near: Socket, bytes: Uint8Array): void;
   /** Once, when nothing is left of it; connections to origins may outlast the client's for a moment. */
-  onGone(forward: Standing): void;
+  onGone(forward: Waiter): void;
 }

@@ -238,6 +238,24 @@ describe('what an agent may use up', () => {
     expect(server.ends.map(({ text }) => text).join('')).not.toContain('xx');
   });
 
+  test('connections to origins: those that do not end with us are reset, so that one client has few', async () => {
+    const server = origin((end) => {
+      void end.untilText('\r\n\r\n').then(() => end.send(ok('hello', 'Connection: close\r\n')));
+    });
+    const proxy = forwarding(policy, server);
+    const client = await proxy.connect();
+    for (let i = 0; i < 30; i++) {
+      const at = client.text.length;
+      client.send(ask('good.test'));
+      await client.until(({ text }) => text.length > at && text.endsWith('hello'));
+    }
+    const left = () => server.ends.filter(({ ending }) => ending === null).length;
+    await server.ends[20]!.untilClosed();
+    expect(left()).toBeLessThan(10);
+    while (left() > 0) await Bun.sleep(20);
+    expect(client.ending).toBe(null);
+  });
+
   test('connections: one more is told so, and one that has gone makes room', async () => {
     const server = answering(ok());
     const proxy = forwarding(`limits: { connections_per_agent: 1 }\n${policy}`, server);

@@ -26,11 +26,14 @@ interface Kept {
 const KEPT_MAX = 4;
 /** About 30 s of looking twice a second: servers rarely keep a connection for longer, and say so by closing it. */
 const LOOKS_MAX = 60;
+/** An origin that does not end when we do would keep its descriptor for as long as the client stays. */
+const PARTING_MAX = 4;
+const PARTING_LOOKS_MAX = 4;
 
 export class Origins implements SocketHandler {
   #kept: Kept[] = [];
-  /** Told to end, and not closed yet. */
-  #parting = new Set<Socket>();
+  /** Told to end, and not closed yet; with the looks at the clock since then. */
+  #parting = new Map<Socket, number>();
 
   /** `onEmpty`: whenever the last one has closed. */
   constructor(private readonly onEmpty: () => void) {}
@@ -62,10 +65,15 @@ export class Origins implements SocketHandler {
   /** In good order: nothing is under way on it. */
   part(socket: Socket): void {
     if (!socket.open) return;
-    this.#parting.add(socket);
+    this.#parting.set(socket, 0);
     socket.handler = this;
     socket.resume();
     socket.end();
+    if (this.#parting.size <= PARTING_MAX) return;
+    for (const oldest of this.#parting.keys()) {
+      oldest.reset();
+      break;
+    }
   }
 
   partAll(): void {
@@ -74,7 +82,7 @@ export class Origins implements SocketHandler {
 
   resetAll(): void {
     for (const { origin } of this.#kept.splice(0)) origin.socket.reset();
-    for (const socket of this.#parting) socket.reset();
+    for (const socket of this.#parting.keys()) socket.reset();
   }
 
   /** About twice a second. */
@@ -82,6 +90,10 @@ export class Origins implements SocketHandler {
     for (const kept of this.#kept) kept.looks++;
     while (this.#kept[0] !== undefined && this.#kept[0].looks > LOOKS_MAX)
       this.part(this.#kept.shift()!.origin.socket);
+    for (const [socket, looks] of this.#parting) {
+      if (looks === PARTING_LOOKS_MAX) socket.reset();
+      else this.#parting.set(socket, looks + 1);
+    }
   }
 
   /** Nobody asked for anything: whatever it is, it is not the answer to the next request. */

@@ -4,7 +4,7 @@ import type { Socket } from '../net/socket.ts';
 import { decide } from '../policy/decide.ts';
 import type { Decision, Rule, Target } from '../policy/decision.ts';
 import type { Policy } from '../policy/policy.ts';
-import type { RequestHead } from '../wire/http/head.ts';
+import { canUpgrade, type RequestHead } from '../wire/http/head.ts';
 import { originForm } from '../wire/http/passing.ts';
 import { rulesOf } from './admission.ts';
 import { hostProblem } from './arrival.ts';
@@ -102,8 +102,7 @@ function problemOf(head: RequestHead, { port }: Target, rules: readonly Rule[]):
   if (ECHOES.has(head.method)) return { reason: 'http-method', detail: null };
   if (port === TLS_PORT) return { reason: 'not-tls', detail: null };
   if (head.upgrade === null) return null;
-  const isPlain = head.method === 'GET' && head.body.kind === 'none' && head.version === 1;
-  if (rules.length > 0 && isPlain && head.connection.includes('upgrade')) return null;
+  if (rules.length > 0 && canUpgrade(head)) return null;
   return { reason: 'http-upgrade', detail: `Upgrade: ${head.upgrade.slice(0, 100)}` };
 }
 

@@ -170,7 +170,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
     serveProxy(proxy) {
       const listener = serveProxy(proxy, {
-        ...{ around, standing, waiting, isFull, admit },
+        ...{ around, waiting, isFull, admit },
         sessionOf: (agent) => sessionOf(proxy.session, agent, NO_NAMES),
       });
       listeners.push(listener);

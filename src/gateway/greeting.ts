@@ -107,12 +107,12 @@ export class Greeting implements SocketHandler, Waiter {
 
   /** One that has said nothing at all has asked for nothing. */
   check(_now: number, monotonic: number): void {
-    if (monotonic >= this.#deadline) this.giveUp('head-late');
+    if (monotonic >= this.#deadline) this.giveUp('head-late', true);
   }
 
-  giveUp(reason: Reason): void {
+  giveUp(reason: Reason, isTold: boolean): void {
     if (this.#step === 'first' && this.#held.length === 0) this.near.reset();
-    else this.#refuseUnread(reason, null);
+    else this.#refuseUnread(reason, null, isTold);
   }
 
   rejudge(): void {}
@@ -277,10 +277,10 @@ export class Greeting implements SocketHandler, Waiter {
   }
 
   /** What was asked for could not be read, or not to its end. */
-  #refuseUnread(reason: Reason, detail: string | null): void {
+  #refuseUnread(reason: Reason, detail: string | null, isTold = true): void {
     const agent = this.#identified?.agent ?? null;
     const session = agent === null ? this.context.unidentified : this.context.sessionOf(agent);
-    this.#refuse(session, null, { reason, detail }, DOORS[this.#step]);
+    this.#refuse(session, null, { reason, detail }, isTold ? DOORS[this.#step] : null);
   }
 
   #refuse(session: Session, aim: Aim | null, refused: Problem, door: Door | null): false {

@@ -229,6 +229,23 @@ describe('an explicit port', () => {
   });
 });
 
+test('HTTP never changes after a body: what the origin says in the middle of its answer may be the words of the client', async () => {
+  const changing = 'HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n';
+  const upgrade = 'Connection: upgrade\r\nUpgrade: websocket\r\n';
+  const server = origin();
+  const fence = gateway({ policy: allow('good.test', '8080'), originPort: server.port });
+  for (const [method, more] of [
+    ['POST', `Content-Length: ${changing.length + 1}\r\n${upgrade}`],
+    ['GET', `Content-Length: ${changing.length + 1}\r\n${upgrade}`],
+    ['GET', 'Upgrade: websocket\r\n'],
+  ]) {
+    const client = await fence.client('good.test', 8080);
+    client.send(`${method} /echo HTTP/1.1\r\nHost: good.test:8080\r\n${more}\r\n${changing}`);
+    await client.untilText('X-Clawctl-Reason: http-upgrade');
+  }
+  expect(server.ends.map(({ text }) => text).join('')).toBe('');
+});
+
 test('on port 80 HTTP changes to what a rule names, once the origin has agreed, and to nothing else', async () => {
   const asking = (protocol: string) =>
     get('good.test', '/', `Connection: upgrade\r\nUpgrade: ${protocol}\r\n`);

@@ -5,7 +5,7 @@
 import type { Gate, Relay } from '../net/relay.ts';
 import { type BodyReader, createBodyReader } from '../wire/http/body.ts';
 import type { HeadLimits } from '../wire/http/fields.ts';
-import { parseRequestHead, type RequestHead } from '../wire/http/head.ts';
+import { canUpgrade, parseRequestHead, type RequestHead } from '../wire/http/head.ts';
 import { parseResponseHead } from '../wire/http/response.ts';
 import type { Judge, Problem } from './gates.ts';
 import { Gathered } from './gathered.ts';
@@ -96,7 +96,8 @@ export class HttpGate implements Gate {
   #problemOf(head: RequestHead): Problem | null | Promise<Problem | null> {
     if (head.form === 'authority') return { reason: 'http-upgrade', detail: 'CONNECT' };
     // Only as the first request: what comes back later could belong to an earlier one, and be made to look like a 101.
-    if (head.upgrade !== null && !(this.passed === 0 && this.#mayChangeTo(head.upgrade)))
+    const isFirst = this.passed === 0 && canUpgrade(head);
+    if (head.upgrade !== null && !(isFirst && this.#mayChangeTo(head.upgrade)))
       return { reason: 'http-upgrade', detail: `Upgrade: ${head.upgrade.slice(0, 100)}` };
     return this.judge.request(head, this.passed + 1);
   }

@@ -77,6 +77,23 @@ test('a listener without descriptors resets newcomers, records it, and serves ag
   await (await open()).untilText('server');
 });
 
+test('who is not counted as one of any agent makes room for those who are served', async () => {
+  const known = basic('bot', TOKEN);
+  const web = `GET http://good.test/ HTTP/1.1\r\nHost: good.test\r\n`;
+  const refused = `GET http://evil.test/ HTTP/1.1\r\nHost: evil.test\r\n${known}\r\n`;
+  for (const said of ['', '\x05', 'CONNECT good', 'GET http://good', `${web}\r\n`, refused]) {
+    const server = origin((end) => end.send('server'));
+    const options = { capacity: 4 };
+    const gate = proxied({ policy, originPort: server.port, proxy: { agent: null }, options });
+    const served = await gate.say(connectTo('good.test:22', known));
+    await served.untilText('server');
+    const idle = await Promise.all(Array.from({ length: 12 }, () => gate.say(said)));
+    while (idle.filter(({ ending }) => ending === null).length > 3) await Bun.sleep(1);
+    await (await gate.say(connectTo('good.test:22', known))).untilText('server');
+    expect([said, gate.gateway.openConnections(), served.ending]).toEqual([said, 4, null]);
+  }
+});
+
 describe('behind a balancer', () => {
   const proxy = { agent: null, proxyProtocol: loopback };
 

@@ -12,7 +12,6 @@ import type { ForwardContext } from './forwardcontext.ts';
 import { because } from './gates.ts';
 import { type Beginning, Greeting, type GreetingContext } from './greeting.ts';
 import { type Session, UNIDENTIFIED } from './session.ts';
-import type { AllStanding } from './standing.ts';
 import type { Surroundings } from './surroundings.ts';
 import type { Waiting } from './waiting.ts';
 
@@ -32,7 +31,6 @@ export interface ProxyListenerOptions {
 /** What a proxy listener needs of its gateway. */
 export interface ProxyContext {
   around: Surroundings;
-  standing: AllStanding;
   waiting: Waiting;
   sessionOf(agent: string): Session;
   /** Whether there is no descriptor left for one more. */
@@ -42,7 +40,7 @@ export interface ProxyContext {
 }
 
 export function serveProxy(options: ProxyListenerOptions, context: ProxyContext): Listener {
-  const { around, standing, waiting, sessionOf, isFull, admit } = context;
+  const { around, waiting, sessionOf, isFull, admit } = context;
   const { proxyProtocol = [], agent = null, tls = null } = options;
   /** What a balancer says comes before TLS begins. */
   const isBehind = tls !== null && proxyProtocol.length > 0;
@@ -72,7 +70,7 @@ export function serveProxy(options: ProxyListenerOptions, context: ProxyContext)
       over(greeting);
       addresses.set(greeting.near, address);
       const forward = new Forward(forwardContext, greeting.near, bytes);
-      standing.add(forward);
+      waiting.add(forward);
       forward.run();
     },
     onGone: over,
@@ -92,7 +90,8 @@ export function serveProxy(options: ProxyListenerOptions, context: ProxyContext)
     onConnect(near, bytes) {
       greet(near, addresses.get(near) ?? null, 'again').onData(near, bytes);
     },
-    onGone: (forward) => standing.delete(forward),
+    onServed: (forward) => waiting.serve(forward),
+    onGone: (forward) => waiting.delete(forward),
   };
 
   const accept = (near: Socket) => {

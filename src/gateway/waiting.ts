@@ -1,11 +1,11 @@
-/** Clients that have yet to say what they want. Beyond so many, who has waited for longest has to go. */
+/** Clients that nothing was done for yet. Beyond so many, who has waited for longest has to go. */
 import { limitsOf, type Policy } from '../policy/policy.ts';
 import type { Reason } from '../policy/reason.ts';
 import type { AllStanding, Standing } from './standing.ts';
 
 export interface Waiter extends Standing {
-  /** It is told why, as far as that can be said. */
-  giveUp(reason: Reason): void;
+  /** `isTold`: why, as far as that can be said, which takes it a while to read. If not, it is gone at once. */
+  giveUp(reason: Reason, isTold: boolean): void;
 }
 
 const MOST = 4_096;
@@ -19,18 +19,27 @@ export class Waiting {
   ) {}
 
   add(waiter: Waiter): void {
-    if (this.#all.size >= Math.min(MOST, limitsOf(this.policy()).connections)) this.makeRoom();
+    if (this.#all.size >= Math.min(MOST, limitsOf(this.policy()).connections)) this.#dismissOldest(true);
     this.#all.add(waiter);
     this.standing.add(waiter);
   }
 
-  /** False where nobody waits. */
+  /** For one more, at once. False where nobody waits. */
   makeRoom(): boolean {
+    return this.#dismissOldest(false);
+  }
+
+  #dismissOldest(isTold: boolean): boolean {
     for (const oldest of this.#all) {
-      oldest.giveUp('limit-total');
+      oldest.giveUp('limit-total', isTold);
       return true;
     }
     return false;
+  }
+
+  /** It counts as one of its agent's from now on, and may stay. */
+  serve(waiter: Waiter): void {
+    this.#all.delete(waiter);
   }
 
   delete(waiter: Waiter): void {

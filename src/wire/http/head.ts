@@ -84,6 +84,14 @@ export function parseRequestHead(bytes: Uint8Array, limits: HeadLimits, seen = 0
   return { state: 'value', value, end: head.end };
 }
 
+/**
+ * Whether a head with an Upgrade can lead to one: a plain GET that says so in Connection (RFC 9110 section 7.8). After
+ * a body the origin may be in the middle of its answer, and what the client made it say there could pass for a 101.
+ */
+export function canUpgrade({ method, body, version, connection }: RequestHead): boolean {
+  return method === 'GET' && body.kind === 'none' && version === 1 && connection.includes('upgrade');
+}
+
 /** Capital letters and hyphens, then a space; as far as it is there. Null if the bytes cannot become that. */
 function readMethod(bytes: Uint8Array): string | null {
   for (let at = 0; at < bytes.length; at++) {
