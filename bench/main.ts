@@ -12,6 +12,7 @@ const PARTS: Record<string, () => Promise<{ measure(): Promise<Record<string, nu
   fence: () => import('./fence.ts'),
   relay: () => import('./relay.ts'),
   gateway: () => import('./gateway.ts'),
+  squid: () => import('./squid.ts'),
   decide: () => import('./decide.ts'),
   recorder: () => import('./recorder.ts'),
   stats: () => import('./stats.ts'),

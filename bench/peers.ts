@@ -24,14 +24,14 @@ export function install(program: string): boolean {
   return find(program) !== null;
 }
 
-function freePort(): number {
+export function freePort(): number {
   const listener = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data() {} } });
   const { port } = listener;
   listener.stop(true);
   return port;
 }
 
-async function answers(port: number, child: Subprocess): Promise<void> {
+export async function answers(port: number, child: Subprocess): Promise<void> {
   for (const end = performance.now() + 20_000; performance.now() < end; await Bun.sleep(50)) {
     if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`);
     const reached = await Bun.connect({ hostname: '127.0.0.1', port, socket: { data() {} } }).then(
