@@ -287,6 +287,7 @@ agents: { vm: { from: [10.2.0.0/16] } }
     expect((await proxyOf('bot', ' --proxy https://gate.example:8443')).ALL_PROXY).toBe(
       `https://bot:\${CLAWCTL_TOKEN}@gate.example:8443`,
     );
+    expect((await proxyOf('ci', ' --proxy http://127.0.0.1:8881')).ALL_PROXY).toBe('http://127.0.0.1:8881');
     expect((await proxyOf('elsewhere', ' --proxy http://192.0.2.1')).ALL_PROXY).toBe(
       `http://elsewhere:\${CLAWCTL_TOKEN}@192.0.2.1`,
     );

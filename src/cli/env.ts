@@ -53,7 +53,8 @@ export async function env(options: Options): Promise<void> {
   const given = options.proxy === undefined ? null : proxyIn(options.proxy);
   const { policy } = loadPolicy(policyOf(options, paths));
   const tokens = readTokens(paths.tokens);
-  const listener = given === null ? listenerFor(policy, agent, inContainer) : null;
+  const listener =
+    given === null ? listenerFor(policy, agent, inContainer) : (proxiesOf(policy).find(isAt(given)) ?? null);
   const credentials =
     listener?.agent !== agent &&
     (options.tokenFile !== undefined || needsToken(policy, tokens, agent, given !== null));
@@ -75,13 +76,18 @@ function asDocument(access: Access): object {
   };
 }
 
+const proxiesOf = (policy: Policy): Proxy[] =>
+  listenOf(policy).filter((entry): entry is Proxy => entry.kind === 'proxy' && !('path' in entry.where));
+
+const isAt =
+  (url: string) =>
+  ({ where }: Proxy) =>
+    url.endsWith(`//${authority({ kind: 'address', address: where.address }, where.port)}`);
+
 /** Its own listener needs no token; else one that is everybody's, the nearest first. */
 function listenerFor(policy: Policy, agent: string, inContainer: boolean): Proxy | null {
-  const all = listenOf(policy).filter(
-    (entry): entry is Proxy => entry.kind === 'proxy' && !('path' in entry.where),
-  );
   const isNear = ({ where }: Proxy) => classOf(where.address) === 'loopback';
-  const usable = all
+  const usable = proxiesOf(policy)
     .filter((entry) => entry.agent === null || entry.agent === agent)
     .sort((a, b) => Number(isNear(a) === inContainer) - Number(isNear(b) === inContainer));
   return usable.find((entry) => entry.agent === agent) ?? usable[0] ?? null;
