@@ -116,9 +116,5 @@ export const CONVERSATIONS = OURS.filter(
       !isSystem(each)),
 );
 
-export const SYSTEM = OURS.filter(
-  (each) => NOT_APPLICABLE[each.id] === undefined && !CONVERSATIONS.includes(each),
-);
-
 /** Cases by id. */
 export const caseOf = (id: string): Case => CASES.find((each) => each.id === id)!;
