@@ -148,7 +148,8 @@ export class Connection implements Judge {
   }
 
   #resolve({ host }: Target) {
-    if (host.kind === 'name') return this.around.resolver().resolve(host.name);
+    const isWanted = () => this.#stage === 'dialling';
+    if (host.kind === 'name') return this.around.resolver().resolve(host.name, isWanted);
     return { ok: true as const, addresses: [host.address] };
   }
 

@@ -176,8 +176,7 @@ describe('a request', () => {
   test('is answered though it waits behind others when the client ends, and a tunnel ends with it', async () => {
     const server = origin((end) => void end.untilText('\r\n\r\n').then(() => end.send(ok())));
     const proxy = forwarding(allow('good.test', '80, 22'), server);
-    const client = await proxy.connect();
-    client.send(ask('good.test') + ask('evil.test') + connectTo('good.test:22'));
+    const client = await proxy.say(ask('good.test') + ask('evil.test') + connectTo('good.test:22'));
     client.socket.end();
     await client.untilText(CONNECTED);
     expect(client.text).toContain('X-Clawctl-Reason: no-rule');

@@ -129,7 +129,7 @@ export class Exchange implements SocketHandler, AnswerSituation {
     const { host, port } = target;
     const answer =
       host.kind === 'name'
-        ? await around.resolver().resolve(host.name)
+        ? await around.resolver().resolve(host.name, () => this.#stage === 'dialling')
         : { ok: true as const, addresses: [host.address] };
     if (this.#stage !== 'dialling') return;
     if (!answer.ok) return this.#stop({ reason: 'name-not-resolved', detail: answer.detail });

@@ -16,8 +16,14 @@ export interface Destination {
 }
 
 export interface Resolver {
-  /** The whole answer, both families, so that all of it is judged. `detail` is for the record. */
-  resolve(name: string): Promise<{ ok: true; addresses: readonly Address[] } | { ok: false; detail: string }>;
+  /**
+   * The whole answer, both families, so that all of it is judged. `detail` is for the record. `isWanted`: whether the
+   * question may still be asked, where it has to wait.
+   */
+  resolve(
+    name: string,
+    isWanted?: () => boolean,
+  ): Promise<{ ok: true; addresses: readonly Address[] } | { ok: false; detail: string }>;
 }
 
 /** Milliseconds. */

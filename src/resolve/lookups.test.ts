@@ -59,6 +59,31 @@ test('a bounded number of lookups runs, and what does not fit the queue is refus
   expect(await lookups.find('late.example')).toMatchObject({ ok: true });
 });
 
+test('names of a domain that does not answer keep no others waiting', async () => {
+  const { upstream } = heldUpstream(found(0));
+  const lookups = createLookups((name) =>
+    name.endsWith('slow.example') ? upstream(name) : Promise.resolve(found(0)),
+  );
+  const slow = Array.from({ length: 2_000 }, (_, i) => lookups.find(`n${i}.slow.example`));
+  expect(await slow.at(-1)).toEqual({ ok: false, detail: 'too many lookups at once' });
+  for (let i = 0; i < 100; i++) expect(await lookups.find(`n${i}.quick.example`)).toMatchObject({ ok: true });
+});
+
+test('what nobody wants any more when its turn comes is not asked', async () => {
+  const { upstream, asked, release } = heldUpstream(found(0));
+  const lookups = createLookups(upstream);
+  let wanted = true;
+  const names = Array.from({ length: 20 }, (_, i) => `n${i}.slow.example`);
+  const all = names.map((name) => lookups.find(name, () => wanted));
+  const shared = lookups.find('n19.slow.example');
+  await Promise.resolve();
+  wanted = false;
+  release();
+  expect(await all[18]).toEqual({ ok: false, detail: 'given up' });
+  expect(await shared).toMatchObject({ ok: true });
+  expect(asked).toEqual([...names.slice(0, 16), 'n19.slow.example']);
+});
+
 test('nobody waits for ever', async () => {
   const { upstream } = heldUpstream(found(0));
   expect(await createLookups(upstream, 20).find('a.example')).toEqual({

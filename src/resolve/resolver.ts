@@ -13,9 +13,9 @@ import type { Resolution, Upstream } from './upstream.ts';
 export interface Resolver {
   /**
    * All addresses of a canonical name, of both families, so that all of them can be judged; at least one.
-   * Never rejects.
+   * Never rejects. `isWanted`: whether somebody still waits for it; by default somebody does.
    */
-  resolve(name: string): Promise<Resolution>;
+  resolve(name: string, isWanted?: () => boolean): Promise<Resolution>;
 }
 
 interface Options {
@@ -30,9 +30,11 @@ export function createResolver(options: Options): Resolver {
   const { hosts } = options;
   const lookups = createLookups(upstreamOf(options.upstream));
   return {
-    resolve(name) {
+    resolve(name, isWanted) {
       const fixed = hosts.get(name);
-      return fixed === undefined ? lookups.find(name) : Promise.resolve({ ok: true, addresses: fixed });
+      return fixed === undefined
+        ? lookups.find(name, isWanted)
+        : Promise.resolve({ ok: true, addresses: fixed });
     },
   };
 }
