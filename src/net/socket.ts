@@ -99,14 +99,20 @@ export class Socket {
    * "stop until onDrain"; nothing is lost either way. After `end`, or on a closed socket, nothing is sent.
    */
   write(bytes: Uint8Array): boolean {
+    return this.#write(bytes, false);
+  }
+
+  /** The same for bytes that are somebody else's again afterwards: what has to be kept is copied. */
+  writeBorrowed(bytes: Uint8Array): boolean {
+    return this.#write(bytes, true);
+  }
+
+  #write(bytes: Uint8Array, borrowed: boolean): boolean {
     if (!this.open || this.#ending) return true;
-    if (this.#unsentBytes > 0) {
-      this.#keep(bytes);
-      return false;
-    }
-    const taken = this.#send(bytes);
+    const taken = this.#unsentBytes > 0 ? 0 : this.#send(bytes);
     if (taken === bytes.length || !this.open) return true;
-    this.#keep(taken === 0 ? bytes : bytes.subarray(taken));
+    const rest = taken === 0 ? bytes : bytes.subarray(taken);
+    this.#keep(borrowed ? new Uint8Array(rest) : rest);
     return false;
   }
 
