@@ -86,10 +86,25 @@ export function readFields(
     for (let i = from; i < to; i++) {
       if (!(CLASSES[bytes[i]!]! & VALUE)) return 'a header value holds a control character';
     }
+    if (FRAMING.has(name.length) && isFraming(name) && (hasTab(bytes, at, from) || hasTab(bytes, until, to)))
+      return 'a tab stands beside a value that frames the message';
     fields.push([name, text.slice(from, until)]);
     line = to + 2;
   }
   return fields;
+}
+
+/**
+ * Names whose values decide whose message it is and where it ends. A tab beside a value is white space (RFC 9110 section
+ * 5.6.3) that several servers take for a part of it: to them `chunked` and a tab is another coding.
+ */
+const FRAMING_NAMES = ['host', 'content-length', 'transfer-encoding'];
+const FRAMING: ReadonlySet<number> = new Set(FRAMING_NAMES.map(({ length }) => length));
+const isFraming = (name: string) => FRAMING_NAMES.includes(name.toLowerCase());
+
+function hasTab(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let at = from; at < to; at++) if (bytes[at] === HTAB) return true;
+  return false;
 }
 
 /** The first `end` octets as text, one character each, so that places in it are places in the bytes. */

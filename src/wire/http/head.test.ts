@@ -117,6 +117,13 @@ describe('refused is a request whose framing two servers could read differently'
     refused(request('POST / HTTP/1.0', 'Host: a.example', 'Transfer-Encoding: chunked'));
   });
 
+  test('a tab beside a value that frames it, which some take for a part of the value', () => {
+    for (const field of ['Transfer-Encoding: chunked', 'Content-Length: 4'])
+      refused(post(`${field}\t`), post(`${field} \t `), post(field.replace(' ', '\t')));
+    refused(request('GET / HTTP/1.1', 'Host: a.example\t'), request('GET / HTTP/1.1', 'Host:\ta.example'));
+    expect(headIn(get('X-A:\tb\t')).headers.at(-1)).toEqual(['X-A', 'b']);
+  });
+
   test('headers that imitate the framing or ask a hop to remove it', () => {
     refused(post('Transfer_Encoding: chunked'), post('Content_Length: 4'));
     refused(post('Connection: content-length', 'Content-Length: 51'), get('Connection: close, Host'));
