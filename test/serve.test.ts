@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { connectBy, freePort, openService, type Service } from './rig/service.ts';
+import { type Condition, connectBy, freePort, openService, type Service } from './rig/service.ts';
 
 let service: Service;
 let port: number;
@@ -163,17 +163,6 @@ describe('a service', () => {
     while (await connects(tlsPort)) await Bun.sleep(5);
     const late = await service.clawctl('serve');
     expect([late.code, late.err]).toEqual([1, expect.stringContaining('cannot be served')]);
-  });
-
-  test('refuses to start on a broken policy, on a taken address, and beside itself', async () => {
-    await service.serve(...listen(), '--workers', '1');
-    const beside = await service.clawctl('serve', '--listen', `127.0.0.1:${freePort()}`);
-    expect([beside.code, beside.err]).toEqual([1, expect.stringContaining('--takeover')]);
-    const taken = await service.clawctl('serve', ...listen(), '--name', 'other');
-    expect([taken.code, taken.err]).toEqual([1, expect.stringContaining(`127.0.0.1:${port} is in use`)]);
-    service.writePolicy('versoin: 1\n');
-    const broken = await service.clawctl('serve', '--name', 'third');
-    expect([broken.code, broken.err]).toEqual([2, expect.stringContaining("Did you mean 'version'?")]);
   });
 });
 
@@ -369,6 +358,24 @@ describe('another process', () => {
     held.write('still here');
     expect(await held.read()).toBe('still here');
   }, 30_000);
+
+  test('takes over where probes ask, too', async () => {
+    const probed = freePort();
+    const admin = ['--admin', `127.0.0.1:${probed}`, '--workers', '1'];
+    const running = await service.serve(...listen(), ...admin);
+    const held = await connectBy({ port }, target());
+    await held.read();
+    const next = await service.serve(...listen(), ...admin, '--takeover');
+    await running.lines.until('has taken over');
+    const pid = () =>
+      fetch(`http://127.0.0.1:${probed}/readyz`, { headers: { connection: 'close' } })
+        .then((answer) => answer.json() as Promise<Condition>)
+        .then((condition) => condition.pid)
+        .catch(() => null);
+    while ((await pid()) !== next.pid) await Bun.sleep(5);
+    held.write('still here');
+    expect(await held.read()).toBe('still here');
+  });
 
   test('that gives up half way changes nothing', async () => {
     const child = await service.serve(...listen(), '--workers', '1');

@@ -30,6 +30,7 @@ const TABLE = {
   'store-unwritable': { exit: EXIT.failed },
   'store-corrupt': { exit: EXIT.failed },
   'not-found': { exit: EXIT.failed },
+  'there-already': { exit: EXIT.failed },
   'kill-failed': { exit: EXIT.failed },
   'gateway-runs': { exit: EXIT.failed },
   'gateway-broken': { exit: EXIT.failed },

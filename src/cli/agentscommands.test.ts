@@ -58,7 +58,7 @@ describe('agents', () => {
     await newToken();
     const before = readFileSync(tokensFile(), 'utf8');
     const { code, out, err } = await person.type('egress agents add bot');
-    expect([code, out]).toEqual([2, '']);
+    expect([code, out]).toEqual([1, '']);
     expect(err).toContain('clawctl egress agents rotate bot');
     expect(readFileSync(tokensFile(), 'utf8')).toBe(before);
   });

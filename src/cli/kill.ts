@@ -5,7 +5,11 @@ import { Failure } from '../base/failure.ts';
 import { type Paths, pathsOf } from '../base/paths.ts';
 import { addKill, removeKills } from '../config/killfile.ts';
 import { type Kill, killFiles, killOf, killText, readKills } from '../config/killswitch.ts';
+import { loadPolicy } from '../config/load.ts';
+import { readTokens } from '../config/tokens.ts';
 import { isAgentName } from '../policy/agentname.ts';
+import { listenOf } from '../policy/policy.ts';
+import { didYouMean } from '../policy/problem.ts';
 import { iso, printableLines, printJson, say, sayRaw } from './output.ts';
 import { recordNotice } from './recordedit.ts';
 
@@ -34,6 +38,25 @@ export async function kill(options: Options): Promise<void> {
     sayRaw(`  To go on: clawctl egress resume${narrow}${options.machine === true ? ' --machine' : ''}\n`);
   }
   if (before === null) await recordNotice(paths, 'killed', text);
+  if (agent !== null && options.json !== true) sayIfUnheardOf(paths, agent);
+}
+
+/** Whoever stops the wrong name stops nobody. It is stopped already, so nothing that is broken here is in the way. */
+function sayIfUnheardOf(paths: Paths, agent: string): void {
+  let known: string[];
+  try {
+    const { policy } = loadPolicy({ paths });
+    known = [...policy.agents.keys(), ...listenOf(policy).flatMap((entry) => entry.agent ?? [])];
+    known.push(...readTokens(paths.tokens).keys());
+  } catch {
+    return;
+  }
+  if (known.length === 0 || known.includes(agent)) return;
+  say(
+    `no token and no policy of this user names ${agent}; agents of \`run\` are called by --agent, or like the command`,
+  );
+  const meant = didYouMean(agent, known);
+  if (meant !== null) sayRaw(`  ${meant}\n`);
 }
 
 export async function resume(options: Options): Promise<void> {
@@ -82,7 +105,11 @@ export function killItem({ agent, since, by, reason, file, damage }: Kill): obje
 
 function agentOf({ agent }: Options): string | null {
   if (agent !== undefined && !isAgentName(agent))
-    throw new Failure('usage', `'${printableLines(agent)}' is not the name of an agent.`);
+    throw new Failure(
+      'usage',
+      `'${printableLines(agent)}' is not the name of an agent.`,
+      'See: clawctl egress agents list',
+    );
   return agent ?? null;
 }
 

@@ -6,12 +6,14 @@ import { EXIT, Failure } from '../base/failure.ts';
 import { type Paths, pathsOf } from '../base/paths.ts';
 import { killFiles, killText, readKills } from '../config/killswitch.ts';
 import { loadPolicy } from '../config/load.ts';
+import { isAgentName } from '../policy/agentname.ts';
 import { isPlace, type ListenEntry, readPlace } from '../policy/listener.ts';
 import { listenOf, modeOf } from '../policy/policy.ts';
 import { ownProgram } from '../sandbox/program.ts';
-import { ServiceFolder } from '../service/folder.ts';
+import { ServiceFolder, serviceName } from '../service/folder.ts';
 import { SLOTS_OF_GENERATION } from '../service/ledger.ts';
 import { notifySystemd } from '../service/notify.ts';
+import { keyOf } from '../service/sockets.ts';
 import { Supervisor } from '../service/supervisor.ts';
 import { type Inheritance, takeOver } from '../service/takeover.ts';
 import { givenBack } from './environment.ts';
@@ -42,11 +44,16 @@ export async function serve(options: ServeOptions): Promise<number> {
   const say = createTeller(options.json === true);
   const drain = parseDuration(options.drain);
   if (drain === null || drain > LONGEST_DRAIN)
-    throw new Failure('bad-duration', `'${options.drain}' is not a time to drain.`);
+    throw new Failure(
+      'bad-duration',
+      `'${printableLines(options.drain)}' is not a time to drain.`,
+      'Write it as 0s, 90s or 30m; 24h at most.',
+    );
   const { policy } = loadPolicy(policyFile === null ? { paths } : { paths, policyFile });
   const listen = listenOf(policy);
   const asked = fixedEntries(options);
   const fixed = asked.length === 0 && listen.length === 0 ? entriesOf('proxy', [USUAL], options) : asked;
+  checkAgent(options, fixed.length > 0);
   const admin = options.admin === undefined ? null : adminPlace(options.admin);
   const workers = workersOf(options.workers);
   const folder = folderOf(options, paths);
@@ -76,7 +83,12 @@ export async function serve(options: ServeOptions): Promise<number> {
       say(`${signal}: nothing new is accepted; what is open has ${options.drain} to end`);
       void supervisor.drain();
     });
-  await Promise.race([supervisor.start(), supervisor.ended]);
+  try {
+    await Promise.race([supervisor.start(), supervisor.ended]);
+  } catch (error) {
+    supervisor.abort();
+    throw error;
+  }
   if (broken !== null) throw broken;
   if (modeOf(policy) === 'observe') say('NOT ENFORCED: the policy only observes');
   for (const kill of readKills(killFiles(paths))) say(killText(kill));
@@ -96,11 +108,35 @@ function createTeller(json: boolean): (text: string) => void {
 }
 
 function fixedEntries(options: ServeOptions): ListenEntry[] {
-  return [
+  const entries = [
     ...entriesOf('proxy', options.listen ?? [], options),
     ...entriesOf('transparent', options.transparent ?? [], options),
     ...entriesOf('dns', options.dns ?? [], options),
   ];
+  // A free port is another one each time.
+  const keys = entries.map((entry) =>
+    'port' in entry.where && entry.where.port === 0 ? null : keyOf(entry),
+  );
+  const twice = keys.find((key, index) => key !== null && keys.indexOf(key) < index);
+  if (twice != null)
+    throw new Failure('usage', `${twice.split(' ')[1]} is given twice.`, 'Take one of the two out.');
+  return entries;
+}
+
+function checkAgent({ agent }: ServeOptions, hasPlaces: boolean): void {
+  if (agent === undefined) return;
+  if (!isAgentName(agent))
+    throw new Failure(
+      'usage',
+      `'${printableLines(agent)}' is not the name of an agent.`,
+      'It has 1 to 64 letters, digits and . _ + @ - and begins with a letter or digit.',
+    );
+  if (!hasPlaces)
+    throw new Failure(
+      'usage',
+      '--agent is for listeners on the command line, and there are none.',
+      'Add --listen, or write agent: beside the listener in the policy.',
+    );
 }
 
 function entriesOf(
@@ -138,14 +174,16 @@ function workersOf(text: string | undefined): number {
   if (text === undefined) return Math.min(availableParallelism(), SLOTS_OF_GENERATION);
   const count = Number(text);
   if (!Number.isInteger(count) || count < 1 || count > SLOTS_OF_GENERATION)
-    throw new Failure('usage', `The number of workers is from 1 to ${SLOTS_OF_GENERATION}.`);
+    throw new Failure(
+      'usage',
+      `'${printableLines(text)}' is not a number of workers.`,
+      `Give one from 1 to ${SLOTS_OF_GENERATION}, or leave it out for one for each processor.`,
+    );
   return count;
 }
 
 function folderOf({ name }: { name: string }, paths: Paths): ServiceFolder {
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/.test(name))
-    throw new Failure('usage', 'The name of a service is of letters, digits and . _ - (at most 32).');
-  return new ServiceFolder(paths, name);
+  return new ServiceFolder(paths, serviceName(name));
 }
 
 /** Null: nobody serves yet. Throws Failure where somebody does and is not to be taken over, or cannot be. */

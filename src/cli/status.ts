@@ -2,7 +2,7 @@
 import { EXIT, Failure } from '../base/failure.ts';
 import { pathsOf } from '../base/paths.ts';
 import type { Condition } from '../service/condition.ts';
-import { ServiceFolder } from '../service/folder.ts';
+import { ServiceFolder, serviceName } from '../service/folder.ts';
 import { green, number, print, printJson, printTable, red, say } from './output.ts';
 
 const PATIENCE = 3_000;
@@ -10,7 +10,7 @@ const PATIENCE = 3_000;
 /** Resolves to the exit code: 0 where it is ready, 1 where it is not. */
 export async function status(options: { name: string; json?: boolean }): Promise<number> {
   const { name } = options;
-  const condition = await ask(new ServiceFolder(pathsOf(), name).door('admin'), name);
+  const condition = await ask(new ServiceFolder(pathsOf(), serviceName(name)).door('admin'), name);
   const { schema: _, ...fields } = condition;
   if (options.json === true) printJson('status', fields);
   else {

@@ -19,7 +19,7 @@ export function addToken(file: string, agent: string, now: number): string {
   edit(file, (tokens) => {
     if (tokens.has(agent))
       throw new Failure(
-        'usage',
+        'there-already',
         `${agent} has a token already, which cannot be shown again`,
         `For a new one in its place: clawctl egress agents rotate ${agent}`,
       );

@@ -1,5 +1,6 @@
 /** Answers whether the service lives and is ready, over HTTP at a UNIX socket, for probes and for `status`. */
 import { createServer, type Server } from 'node:http';
+import { Failure } from '../base/failure.ts';
 
 export interface Answer {
   status: 200 | 503;
@@ -13,7 +14,7 @@ export interface Admin {
   close(): void;
 }
 
-/** Rejects where it cannot listen. */
+/** Rejects with a Failure where it cannot listen. */
 export async function serveAdmin(
   where: { path: string } | { host: string; port: number },
   questions: Questions,
@@ -31,7 +32,7 @@ export async function serveAdmin(
   server.requestTimeout = 5_000;
   server.maxConnections = 64;
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (error: NodeJS.ErrnoException) => reject(failureAt(where, error)));
     server.listen(where, resolve);
   });
   return {
@@ -40,4 +41,18 @@ export async function serveAdmin(
       server.closeAllConnections();
     },
   };
+}
+
+function failureAt(
+  where: { path: string } | { host: string; port: number },
+  { code, message }: NodeJS.ErrnoException,
+) {
+  const place = 'path' in where ? where.path : `${where.host}:${where.port}`;
+  if (code === 'EADDRINUSE')
+    return new Failure('address-taken', `${place} is in use already.`, 'Give --admin another address.');
+  return new Failure(
+    'gateway-broken',
+    `Probes cannot be answered at ${place}: ${message}`,
+    'path' in where ? 'Look at the folder.' : 'Give --admin an address of this machine and a free port.',
+  );
 }

@@ -14,8 +14,19 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { Failure } from '../base/failure.ts';
 import type { Paths } from '../base/paths.ts';
 import { lockFile } from '../os/lock.ts';
+
+/** Throws a Failure where it is none. */
+export function serviceName(text: string): string {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/.test(text)) return text;
+  throw new Failure(
+    'usage',
+    'That is not the name of a service.',
+    'It has 1 to 32 letters, digits and . _ - and begins with a letter or digit.',
+  );
+}
 
 export type Door = 'admin' | 'takeover';
 

@@ -47,11 +47,19 @@ export function openSockets(id: number, entry: ListenEntry, workers: number): Op
         `${place} is in use already.`,
         'Listen elsewhere, or end what listens there. To take over from a running gateway, use --takeover.',
       );
-    throw new Failure('gateway-broken', `${place} cannot be listened on: ${error.message}`, adviceFor(error));
+    throw new Failure(
+      'gateway-broken',
+      `${place} cannot be listened on: ${error.message}.`,
+      adviceFor(entry, error),
+    );
   }
 }
 
-function adviceFor({ code }: OsError): string | undefined {
+function adviceFor({ where }: ListenEntry, { code }: OsError): string | undefined {
+  if ('path' in where) {
+    if (code === 'ENOENT' || code === 'ENOTDIR') return 'Make its folder first.';
+    return code === 'EACCES' ? 'Choose a folder in which this user may write.' : undefined;
+  }
   if (code === 'EACCES') return 'Ports below 1024 need root or CAP_NET_BIND_SERVICE.';
   if (code === 'EADDRNOTAVAIL') return 'Name an address of this machine.';
   return undefined;

@@ -2,12 +2,12 @@
  * The process that stays: it holds the sockets, the lock and the shared memory, starts workers, watches them, and
  * passes all of it on to another process that takes over. It carries no traffic and reads no wire.
  */
-import type { Failure } from '../base/failure.ts';
+import { Failure } from '../base/failure.ts';
 import type { Paths } from '../base/paths.ts';
 import { closeDescriptor } from '../os/descriptors.ts';
 import { openSharedMemory, openUnixListener } from '../os/endpoints.ts';
 import type { ListenEntry } from '../policy/listener.ts';
-import { type Admin, serveAdmin } from './admin.ts';
+import { type Admin, type Questions, serveAdmin } from './admin.ts';
 import { type Condition, conditionOf } from './condition.ts';
 import type { ServiceFolder } from './folder.ts';
 import { LEDGER_BYTES, Ledger, SLOTS_OF_GENERATION } from './ledger.ts';
@@ -24,6 +24,8 @@ const LOOK = 100;
 const LATE = 300;
 /** Milliseconds between times when what was sent today is kept. */
 const KEEP = 5_000;
+/** Looks until an address that another process held is given up. */
+const ADDRESS_TRIES = 100;
 
 export interface ServiceOptions {
   paths: Paths;
@@ -56,7 +58,9 @@ export class Supervisor {
   readonly #fixed = new Set<number>();
   #nextId = 1;
   #workers: Worker[] = [];
-  #admins: Admin[] = [];
+  #admin: Admin | null = null;
+  /** The same at an address. */
+  #probed: Admin | null = null;
   #takeover = -1;
   #handover: Handover | null = null;
   #timer: Timer | null = null;
@@ -93,7 +97,7 @@ export class Supervisor {
 
   /** Starts the workers; resolves once all of them listen. */
   async start(): Promise<void> {
-    const { folder, workers, admin } = this.#options;
+    const { folder, workers, admin, inheritance } = this.#options;
     const serving = new Promise<void>((resolve) => {
       this.#onServing = resolve;
     });
@@ -111,14 +115,32 @@ export class Supervisor {
         return { status: condition.ready ? (200 as const) : (503 as const), body: condition };
       },
     };
-    this.#admins.push(await serveAdmin({ path: folder.own('admin') }, questions));
-    if (admin !== null) this.#admins.push(await serveAdmin(admin, questions));
+    this.#admin = await serveAdmin({ path: folder.own('admin') }, questions);
+    if (admin !== null && inheritance === null) this.#probed = await serveAdmin(admin, questions);
     this.#takeover = openUnixListener(folder.own('takeover'));
     folder.open('admin');
     folder.open('takeover');
     this.#state = 'serving';
-    this.#options.inheritance?.done();
+    inheritance?.done();
+    if (admin !== null && inheritance !== null) void this.#serveProbes(admin, questions);
     notifySystemd(`READY=1\nMAINPID=${process.pid}\nSTATUS=Serving ${this.places.join(', ')}`);
+  }
+
+  /** The process before gives the address up once it knows that it is replaced. */
+  async #serveProbes(address: { host: string; port: number }, questions: Questions): Promise<void> {
+    for (let tries = 1; this.#state === 'serving'; tries++) {
+      try {
+        this.#probed = await serveAdmin(address, questions);
+        return;
+      } catch (error) {
+        const isHeld = error instanceof Failure && error.code === 'address-taken';
+        if (!isHeld || tries === ADDRESS_TRIES) {
+          this.#options.say(`${(error as Error).message} Everything else goes on.`);
+          return;
+        }
+        await new Promise((resolve) => setTimeout(resolve, LOOK));
+      }
+    }
   }
 
   condition(): Condition {
@@ -162,7 +184,8 @@ export class Supervisor {
   #finish(): void {
     this.#keep(performance.now());
     if (this.#timer !== null) clearInterval(this.#timer);
-    for (const admin of this.#admins) admin.close();
+    this.#admin?.close();
+    this.#probed?.close();
     this.#options.folder.leave();
     this.#ended.resolve();
   }
@@ -191,7 +214,8 @@ export class Supervisor {
     if (message.kind === 'said' && (index === 0 || worker.restarts > 0)) say(message.text);
     if (message.kind === 'unserved') {
       const what = `${this.#placeOf(message.id)} cannot be served: ${message.why}`;
-      if (this.#state === 'starting') onBroken({ code: 'gateway-broken', message: what, fix: null });
+      if (this.#state === 'starting')
+        onBroken({ code: 'gateway-broken', message: what, fix: this.#adviceFor(message.id) });
       else say(`worker ${index}: ${what}`);
     }
     if (message.kind === 'policy' && index === 0) this.#follow(message.listen);
@@ -209,6 +233,14 @@ export class Supervisor {
   #placeOf(id: number): string {
     const opened = this.#opened.find((each) => each.id === id);
     return opened === undefined ? 'a listener' : keyOf(opened.entry);
+  }
+
+  /** What is wrong with a place whose socket is open is its certificate. */
+  #adviceFor(id: number): string | null {
+    const entry = this.#opened.find((each) => each.id === id)?.entry;
+    if (entry?.kind !== 'proxy' || entry.tls === null) return null;
+    const { certificate, key } = entry.tls;
+    return `In ${certificate} there has to be the chain, in ${key} its private key, both as PEM that this user may read.`;
   }
 
   #servedBy(index: number): ServedSet[] {
@@ -327,6 +359,7 @@ export class Supervisor {
       return;
     }
     say(`process ${pid} has taken over; this one ends when its connections have`);
+    this.#probed?.close();
     this.#isTakenOver = true;
     void this.drain(true);
   }

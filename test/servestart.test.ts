@@ -1,0 +1,63 @@
+/** What a service says that cannot start as it was told to. */
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { connectBy, freePort, openService, type Service } from './rig/service.ts';
+
+let service: Service;
+let port: number;
+beforeEach(() => {
+  service = openService();
+  port = freePort();
+});
+afterEach(() => service.close());
+
+const listen = () => ['--listen', `127.0.0.1:${port}`];
+
+describe('a service that cannot be as it was told says why, what to do, and ends', () => {
+  const cases: [words: string[], code: number, text: string][] = [
+    [['--listen', '8880'], 2, 'Write 127.0.0.1:8880'],
+    [['--listen', 'unix:/no/such/folder/x'], 1, 'Make its folder first'],
+    [['--listen', '192.0.2.1:8880'], 1, 'Name an address of this machine'],
+    [['--listen', '127.0.0.1:1', '--transparent', '127.0.0.1:1'], 2, '127.0.0.1:1 is given twice'],
+    [['--listen', '127.0.0.1:0', '--agent', 'x y'], 2, "'x y' is not the name of an agent"],
+    [['--workers', '0'], 2, 'Give one from 1 to 16'],
+    [['--drain', 'soon'], 2, '24h at most'],
+    [['--name', '../x'], 2, 'not the name of a service'],
+  ];
+  for (const [words, code, text] of cases)
+    test(words.join(' '), async () => {
+      const done = await service.clawctl('serve', ...words);
+      expect([done.code, done.out, done.err]).toEqual([code, '', expect.stringContaining(text)]);
+    });
+
+  test('--agent where only the policy has listeners', async () => {
+    service.writePolicy(`version: 1\nlisten: ['127.0.0.1:${port}']\n`);
+    const { code, err } = await service.clawctl('serve', '--agent', 'bot');
+    expect([code, err]).toEqual([2, expect.stringContaining('Add --listen')]);
+  });
+
+  test('a certificate that is not there', async () => {
+    const files = '{certificate: /no/chain.pem, key: /no/key.pem}';
+    service.writePolicy(`version: 1\nlisten: [{address: '127.0.0.1:${port}', tls: ${files}}]\n`);
+    const { code, err } = await service.clawctl('serve', '--workers', '1');
+    expect([code, err]).toEqual([1, expect.stringContaining('In /no/chain.pem there has to be the chain')]);
+  });
+
+  test('an address for probes that is taken, of which nothing is left behind', async () => {
+    const words = ['serve', ...listen(), '--workers', '1', '--admin', `127.0.0.1:${service.origin}`];
+    const { code, err } = await service.clawctl(...words);
+    expect([code, err]).toEqual([1, expect.stringContaining('Give --admin another address')]);
+    expect(err).not.toContain('    at ');
+    expect(await connectBy({ port }, 'a.test:443').catch(() => 'nobody')).toBe('nobody');
+  });
+
+  test('a broken policy, a taken address, and a service that runs already', async () => {
+    await service.serve(...listen(), '--workers', '1');
+    const beside = await service.clawctl('serve', '--listen', `127.0.0.1:${freePort()}`);
+    expect([beside.code, beside.err]).toEqual([1, expect.stringContaining('--takeover')]);
+    const taken = await service.clawctl('serve', ...listen(), '--name', 'other');
+    expect([taken.code, taken.err]).toEqual([1, expect.stringContaining(`127.0.0.1:${port} is in use`)]);
+    service.writePolicy('versoin: 1\n');
+    const broken = await service.clawctl('serve', '--name', 'third');
+    expect([broken.code, broken.err]).toEqual([2, expect.stringContaining("Did you mean 'version'?")]);
+  });
+});
