@@ -55,10 +55,8 @@ export class Rows {
     const id = this.session.nextConnection();
     const up = far?.bytesOut ?? 0;
     const down = far?.bytesIn ?? 0;
-    const row: OpenRow = {
-      ...{ id, target, openedAt: this.acceptedAt, up, down },
-      ...{ recorded: null, refusal: null },
-    };
+    const openedAt = this.acceptedAt;
+    const row: OpenRow = { id, target, openedAt, up, down, recorded: null, refusal: null };
     this.#open = row;
     this.acceptedAt = this.around.clock.monotonic();
     try {

@@ -132,6 +132,8 @@ function readRequestLine(bytes: Uint8Array, method: string, end: number): Reques
 interface Aim {
   form: RequestHead['form'];
   authority: Authority | null;
+  /** The authority as it was written. */
+  text?: string;
 }
 
 /** The four forms of RFC 9112 section 3.2. */
@@ -149,8 +151,9 @@ function readTarget(method: string, target: string): Aim | string {
   if (target.startsWith('/')) return { form: 'origin', authority: null };
   const absolute = /^http:\/\/([^/?]*)/i.exec(target);
   if (absolute === null) return 'the target is neither a path nor an http URL';
-  const authority = parseAuthority(absolute[1]!);
-  return authority === null ? 'the host in the target is malformed' : { form: 'absolute', authority };
+  const text = absolute[1]!;
+  const authority = parseAuthority(text);
+  return authority === null ? 'the host in the target is malformed' : { form: 'absolute', authority, text };
 }
 
 /** One host, said once or said the same everywhere (RFC 9112 section 3.2.2 would let the target win). */
@@ -158,6 +161,7 @@ function agreeOnHost(aim: Aim, framing: Framing, version: 0 | 1): Authority | nu
   if (framing.hosts.length > 1) return 'Host appears twice';
   const text = framing.hosts[0];
   if (text === undefined) return version === 1 ? 'Host is missing' : aim.authority;
+  if (text === aim.text) return aim.authority;
   const host = parseAuthority(text);
   if (host === null) return 'Host is malformed';
   if (aim.authority === null) return host;
