@@ -77,6 +77,22 @@ hosts: {origin.test: 127.0.0.1}
     expect(performance.now() - began).toBeLessThan(1_000);
   });
 
+  test('has its agent told what it was refused, whichever worker it asks', async () => {
+    const [token, other] = [await addAgent('bot'), await addAgent('other')];
+    await service.serve('--workers', '3');
+    const ask = async (agent: string, token: string) => {
+      const proxy = `http://${agent}:${token}@127.0.0.1:${port}`;
+      return await (await fetch('http://clawctl.internal/', { proxy, keepalive: false })).text();
+    };
+    expect((await connectBy({ port }, 'evil.test:443', login('bot', token))).answer).toBe('403 no-rule');
+    const wanted = 'evil.test:443 refused (no-rule)';
+    for (let inOrder = 0; inOrder < 30; )
+      inOrder = (await ask('bot', token)).includes(wanted) ? inOrder + 1 : 0;
+    expect((await ask('bot', token)).split(wanted)).toHaveLength(2);
+    expect(await ask('bot', token)).not.toContain('times');
+    expect(await ask('other', other)).not.toContain('evil.test');
+  });
+
   test('is worth nothing while the file is damaged, and the gateway says so', async () => {
     const token = await addAgent('bot');
     const child = await service.serve('--workers', '1');

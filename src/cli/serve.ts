@@ -198,7 +198,11 @@ function inheritanceOf({ takeover, name }: ServeOptions, folder: ServiceFolder):
     }
     if (folder.take()) return null;
   } catch (error) {
-    throw new Failure('gateway-broken', `The service cannot begin: ${(error as Error).message}`);
+    throw new Failure(
+      'gateway-broken',
+      `The service cannot begin: ${(error as Error).message}.`,
+      `Its folder is ${folder.path}, by XDG_RUNTIME_DIR; this user has to own it.`,
+    );
   }
   throw new Failure(
     'gateway-runs',

@@ -14,7 +14,8 @@ import { serveStub } from '../dns/serve.ts';
 import { createStub } from '../dns/stub.ts';
 import { createSyntheticAddresses } from '../dns/synthetic.ts';
 import { createIdentity } from '../gateway/identity.ts';
-import { UNIDENTIFIED } from '../gateway/session.ts';
+import type { Refusal } from '../gateway/refusal.ts';
+import { type Counted, UNIDENTIFIED } from '../gateway/session.ts';
 import { closeDescriptor, duplicateDescriptor, receiveDescriptors } from '../os/descriptors.ts';
 import { endWithParent, openFilesLimit } from '../os/process.ts';
 import type { ListenEntry } from '../policy/listener.ts';
@@ -25,6 +26,8 @@ import { createSharedUsage } from '../service/sharedusage.ts';
 import { type Core, describe, killsText, openCore, type Telling } from './core.ts';
 
 const BEAT_MILLISECONDS = 200;
+const REFUSALS_MILLISECONDS = 50;
+const MOST_REFUSALS = 100;
 /** Descriptors for the store, the policy, the resolver and whatever else is not a connection. */
 const SPARE_DESCRIPTORS = 256;
 /** A connection has one to its client and one to its origin. */
@@ -93,7 +96,7 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
       });
     },
     alarm: (text) => tell({ kind: 'said', text }),
-    refusal: () => {},
+    refusal: createRefusalTeller(),
   };
   let core: Core | null = null;
   const tokens = watchTokens(
@@ -230,6 +233,9 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
       case 'unlisten':
         for (const id of message.ids) unlisten(id);
         return;
+      case 'refused':
+        gateway.recall(session, message.refusals);
+        return;
       case 'reload':
         reload();
         // Certificates are read when a listener begins.
@@ -248,6 +254,26 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
     }
   };
   return { act, drained: drained.promise };
+}
+
+/** A few times a second, however many there are; what is more than an agent would be shown is left out. */
+function createRefusalTeller(): (refusal: Refusal) => void {
+  let held = new Map<string, Counted>();
+  const flush = () => {
+    tell({ kind: 'refused', refusals: [...held.values()] });
+    held = new Map();
+  };
+  return (refusal) => {
+    const { agent, reason, host, port } = refusal;
+    if (agent === UNIDENTIFIED) return;
+    const key = `${agent} ${reason} ${port} ${host}`;
+    const known = held.get(key);
+    if (known !== undefined) {
+      known.count++;
+      known.refusal = refusal;
+    } else if (held.size < MOST_REFUSALS) held.set(key, { refusal, count: 1 });
+    if (held.size === 1 && known === undefined) setTimeout(flush, REFUSALS_MILLISECONDS);
+  };
 }
 
 /** The secrets that channels name as variables, and nothing else, become this process's. */

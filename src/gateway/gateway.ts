@@ -16,7 +16,7 @@ import { because } from './gates.ts';
 import { createIdentity, type Identities } from './identity.ts';
 import { type ProxyListenerOptions, serveProxy } from './proxylistener.ts';
 import { type Refusal, refusalOf } from './refusal.ts';
-import { type Names, NO_NAMES, Session, UNIDENTIFIED } from './session.ts';
+import { type Counted, type Names, NO_NAMES, Session, UNIDENTIFIED } from './session.ts';
 import { AllStanding } from './standing.ts';
 import type { Destination, Resolver, Surroundings, Times } from './surroundings.ts';
 import { Unnamed } from './unnamed.ts';
@@ -76,6 +76,8 @@ export interface Gateway {
   refusePacket(session: string, packet: RefusedPacket): void;
   /** Records that so many packets were refused of which nothing else is known. */
   refuseUnseenPackets(session: string, agent: string, count: number): void;
+  /** Another process has refused that to agents of this session, who may ask here. */
+  recall(session: string, refusals: Iterable<Counted>): void;
   /** To be called whenever the policy or a kill switch changed: what is no longer allowed is reset at once. */
   rejudge(): void;
   openConnections(): number;
@@ -194,6 +196,10 @@ export function createGateway(options: GatewayOptions): Gateway {
         ...{ time: options.clock.now(), agent, count },
         ...{ protocol: 'other', host: OTHER_HOSTS, port: 0 },
       });
+    },
+    recall(id, refusals) {
+      for (const { refusal, count } of refusals)
+        sessionOf(id, refusal.agent, NO_NAMES).remember(refusal, count);
     },
     rejudge: () => standing.rejudge(policy()),
     openConnections: () => standing.size,

@@ -11,7 +11,7 @@ export interface Names {
   release(address: Address): void;
 }
 
-interface Counted {
+export interface Counted {
   refusal: Refusal;
   count: number;
 }
@@ -47,9 +47,9 @@ export class Session {
     return new Session(agent, this.id, names, this.numbers);
   }
 
-  remember(refusal: Refusal): void {
+  remember(refusal: Refusal, times = 1): void {
     const key = `${refusal.reason} ${refusal.port} ${refusal.host}`;
-    const count = (this.#refusals.get(key)?.count ?? 0) + 1;
+    const count = (this.#refusals.get(key)?.count ?? 0) + times;
     this.#refusals.delete(key);
     this.#refusals.set(key, { refusal, count });
     if (this.#refusals.size > REMEMBERED) {

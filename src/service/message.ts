@@ -4,6 +4,7 @@
  */
 import type { FailureCode } from '../base/failure.ts';
 import type { Paths } from '../base/paths.ts';
+import type { Counted } from '../gateway/session.ts';
 import type { ListenEntry } from '../policy/listener.ts';
 
 export const CHANNEL = 3;
@@ -28,6 +29,12 @@ export interface Start {
   restarted: string | null;
 }
 
+/** What one worker refused, for the others: an agent that asks for it may be led to any of them. */
+export interface Refused {
+  kind: 'refused';
+  refusals: readonly Counted[];
+}
+
 export type ToWorker =
   /** With the shared memory. */
   | Start
@@ -35,6 +42,7 @@ export type ToWorker =
   | { kind: 'listen'; served: readonly Served[] }
   | { kind: 'unlisten'; ids: readonly number[] }
   | { kind: 'reload' }
+  | Refused
   /** To accept no more, and to end when what is open has ended, at the latest after so many milliseconds. */
   | { kind: 'drain'; milliseconds: number };
 
@@ -51,6 +59,7 @@ export interface Beat {
 
 export type FromWorker =
   | Beat
+  | Refused
   | { kind: 'started' }
   | { kind: 'listening'; ids: readonly number[] }
   /** One could not be served, and why. */

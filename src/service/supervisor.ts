@@ -211,6 +211,8 @@ export class Supervisor {
       if (this.#state === 'starting') onBroken(message);
       else say(`worker ${index} cannot start: ${message.message}`);
     }
+    if (message.kind === 'refused')
+      for (const other of this.#workers) if (other !== worker) other.send(message);
     if (message.kind === 'said' && (index === 0 || worker.restarts > 0)) say(message.text);
     if (message.kind === 'unserved') {
       const what = `${this.#placeOf(message.id)} cannot be served: ${message.why}`;
