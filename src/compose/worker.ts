@@ -16,6 +16,7 @@ import { createSyntheticAddresses } from '../dns/synthetic.ts';
 import { createIdentity } from '../gateway/identity.ts';
 import type { Refusal } from '../gateway/refusal.ts';
 import { type Counted, UNIDENTIFIED } from '../gateway/session.ts';
+import { leavingRoom } from '../gateway/usage.ts';
 import { closeDescriptor, duplicateDescriptor, receiveDescriptors } from '../os/descriptors.ts';
 import { endWithParent, openFilesLimit } from '../os/process.ts';
 import type { ListenEntry } from '../policy/listener.ts';
@@ -32,6 +33,8 @@ const MOST_REFUSALS = 100;
 const SPARE_DESCRIPTORS = 256;
 /** A connection has one to its client and one to its origin. */
 const DESCRIPTORS_A_CONNECTION = 2;
+/** Of the connections that there are descriptors for, what one agent may have at most. */
+const SHARE_OF_ONE = 3 / 4;
 
 interface Open {
   entry: ListenEntry;
@@ -119,7 +122,10 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
       paths: start.paths,
       policyFile: start.policyFile,
       gateway: (policy) => ({
-        usage: createSharedUsage({ ledger, slot: start.slot, policy, clock }),
+        usage: leavingRoom(
+          createSharedUsage({ ledger, slot: start.slot, policy, clock }),
+          Math.floor(capacity * SHARE_OF_ONE),
+        ),
         capacity,
         identities: createIdentity({ policy, tokens: tokens.tokens }),
       }),

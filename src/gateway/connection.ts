@@ -68,6 +68,7 @@ export class Connection implements Judge {
   constructor(
     private readonly arrival: Arrival,
     private readonly around: Surroundings,
+    private readonly onRefused: (connection: Connection) => void,
     private readonly onGone: (connection: Connection) => void,
   ) {
     const { near, session, aim } = arrival;
@@ -280,17 +281,17 @@ export class Connection implements Judge {
   }
 
   #recordRefusal(problem: Problem): void {
-    const { around, arrival } = this;
-    const { session } = arrival;
+    const { session, refused } = this.arrival;
     this.#stage = 'refused';
+    this.onRefused(this);
     if (!isFailure(problem.reason)) this.#rows.refuse(problem);
-    const now = around.clock.now();
+    const now = this.around.clock.now();
     const target = this.#target;
     this.#refusal =
       target === null ? refusalOfUnread(now, session.agent, problem) : refusalOf(now, target, problem);
-    if (target === null || arrival.refused !== null) return;
+    if (target === null || refused !== null) return;
     session.remember(this.#refusal);
-    around.onRefusal(this.#refusal);
+    this.around.onRefusal(this.#refusal);
   }
 
   /** In the client's own protocol, as soon as it is known. `final`: there is nothing more to wait for. */

@@ -113,7 +113,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   };
 
   const admit = (arrival: Arrival) => {
-    const connection = new Connection(arrival, around, (gone) => standing.delete(gone));
+    const connection = new Connection(arrival, around, waiting.leave, waiting.gone);
     standing.add(connection);
     void connection.run();
   };

@@ -81,7 +81,8 @@ test('who is not counted as one of any agent makes room for those who are served
   const known = basic('bot', TOKEN);
   const web = `GET http://good.test/ HTTP/1.1\r\nHost: good.test\r\n`;
   const refused = `GET http://evil.test/ HTTP/1.1\r\nHost: evil.test\r\n${known}\r\n`;
-  for (const said of ['', '\x05', 'CONNECT good', 'GET http://good', `${web}\r\n`, refused]) {
+  const told = connectTo('evil.test:22', known);
+  for (const said of ['', '\x05', 'CONNECT good', 'GET http://good', `${web}\r\n`, refused, told]) {
     const server = origin((end) => end.send('server'));
     const options = { capacity: 4 };
     const gate = proxied({ policy, originPort: server.port, proxy: { agent: null }, options });

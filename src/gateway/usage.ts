@@ -87,6 +87,24 @@ export function createUsage(sources: { policy: () => Policy; clock: Clock }): Us
   };
 }
 
+/** The same, but no one agent has more than so many connections in this process: others find room whatever it does. */
+export function leavingRoom(usage: Usage, most: number): Usage {
+  const open = new Map<string, number>();
+  return {
+    ...usage,
+    tryOpen(agent) {
+      const mine = open.get(agent) ?? 0;
+      const reason = mine >= most ? 'limit-connections' : usage.tryOpen(agent);
+      if (reason === null) open.set(agent, mine + 1);
+      return reason;
+    },
+    closed(agent) {
+      open.set(agent, open.get(agent)! - 1);
+      usage.closed(agent);
+    },
+  };
+}
+
 /** What a rule says, so that a line added above it does not start its count anew. */
 export function meterOf({ host, ports, agents }: Rule): string {
   return `${host} ${ports.join()} ${agents.join()}`;

@@ -12,6 +12,8 @@ const MOST = 4_096;
 
 export class Waiting {
   #all = new Set<Waiter>();
+  /** Those that were refused, and have yet to read it and to go. */
+  #leaving = new Set<Standing>();
 
   constructor(
     private readonly standing: AllStanding,
@@ -26,6 +28,11 @@ export class Waiting {
 
   /** For one more, at once. False where nobody waits. */
   makeRoom(): boolean {
+    for (const oldest of this.#leaving) {
+      this.#leaving.delete(oldest);
+      oldest.close();
+      return true;
+    }
     return this.#dismissOldest(false);
   }
 
@@ -41,6 +48,14 @@ export class Waiting {
   serve(waiter: Waiter): void {
     this.#all.delete(waiter);
   }
+
+  /** It was refused, and only stays to be told so. */
+  leave = (refused: Standing): void => void this.#leaving.add(refused);
+
+  gone = (one: Standing): void => {
+    this.#leaving.delete(one);
+    this.standing.delete(one);
+  };
 
   delete(waiter: Waiter): void {
     this.#all.delete(waiter);
