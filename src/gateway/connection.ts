@@ -149,9 +149,8 @@ export class Connection implements Judge {
   }
 
   #resolve({ host }: Target) {
-    const isWanted = () => this.#stage === 'dialling';
-    if (host.kind === 'name') return this.around.resolver().resolve(host.name, isWanted);
-    return { ok: true as const, addresses: [host.address] };
+    if (host.kind === 'address') return { ok: true as const, addresses: [host.address] };
+    return this.around.resolver().resolve(host.name, () => this.#stage === 'dialling');
   }
 
   #admit(policy: Policy, rules: readonly Rule[]): Admission {
