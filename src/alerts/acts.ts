@@ -84,6 +84,13 @@ export function endSilences(
     .immediate();
 }
 
+/** Those of every policy in use on this machine, and those that have fired: people are told of them all. */
+export function alertNames(db: Database): string[] {
+  const names = db.query(`
+    SELECT value ->> 'name' AS name FROM ruleset, json_each(ruleset.rules) UNION SELECT rule FROM incident`);
+  return (names.all() as { name: string }[]).map(({ name }) => name);
+}
+
 /** `blocked_request_spike about support-bot`, for the record and for a person. */
 export const aboutText = (rule: string | null, agent: string | null): string =>
   `${rule ?? 'every alert'}${agent === null ? '' : ` about ${agent}`}`;

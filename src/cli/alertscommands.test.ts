@@ -3,9 +3,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { incidentOf } from '../alerts/channels/incident.fixture.ts';
-import type { Incident, Transition } from '../alerts/incident.ts';
-import { Lease } from '../alerts/engine/lease.ts';
 import { createOutbox } from '../alerts/delivery/outbox.ts';
+import { Lease } from '../alerts/engine/lease.ts';
+import type { Incident, Transition } from '../alerts/incident.ts';
 import { openAlertStore } from '../alerts/store.ts';
 import { systemClock } from '../base/clock.ts';
 import type { DecisionEvent } from '../events/event.ts';
@@ -284,27 +284,6 @@ describe('replay', () => {
     expect(existsSync(join(person.home, 'state/clawctl/alerts.db'))).toBe(false);
     expect(await person.json('egress stats --last 7d --json')).toMatchObject({ requests: before.requests });
   });
-});
-
-test('silence lasts as long as it is asked for, is listed, and can be ended', async () => {
-  const silence = (...words: string[]) => person.type(['egress', 'alerts', 'silence', ...words]);
-  expect((await silence('blocked_request_spike', '--for', '2h', '--reason', 'load test')).code).toBe(0);
-  const { items, silences } = await person.json('egress alerts list --json');
-  const until = Date.parse(
-    String(items.find(({ name }) => name === 'blocked_request_spike')!.silenced_until),
-  );
-  expect(Math.abs(until - Date.now() - 2 * 3_600_000)).toBeLessThan(60_000);
-  expect(silences).toMatchObject([{ rule: 'blocked_request_spike', agent: null, reason: 'load test' }]);
-  expect((await silence('blocked_request_spike', '--end')).code).toBe(0);
-  expect((await silence('blocked_request_spike', '--end')).code).toBe(1);
-  expect((await person.json('egress alerts list --json')).silences).toEqual([]);
-  for (const words of [
-    ['blocked_request_spike'],
-    ['--for', '2h'],
-    ['no_such', '--for', '2h'],
-    ['--all', 'x', '--for', '1h'],
-  ])
-    expect((await silence(...words)).code).not.toBe(0);
 });
 
 test('a name as our messages write it is understood', async () => {

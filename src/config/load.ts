@@ -34,7 +34,7 @@ export function loadPolicy({ paths, policyFile }: PolicySource): LoadedPolicy {
     throw new Failure(
       'policy-missing',
       `there is no policy file ${own}`,
-      'Check the path given as --policy.',
+      'Check the path.',
     );
   const documents = [documentOf(text ?? BUILT_IN, own)];
   if (machineText !== null) documents.unshift(documentOf(machineText, paths.machinePolicy));

@@ -110,6 +110,11 @@ const BROKEN: ReadonlyArray<[title: string, text: string, problem: string]> = [
   ['a second document', 'allow: []\n---\nallow: [a.com]', 'more than one document'],
   ['a tab', 'allow:\n\t- a.com', 'a tab indents'],
   ['an open bracket', 'allow: [a.com', 'not valid YAML'],
+  [
+    'entries of a list that lost their indentation',
+    'alerts:\n- name: a\ncondition: killed\n- name: b\ncondition: killed\n',
+    'two columns behind its dash',
+  ],
   ['a byte order mark', '\uFEFFallow: []', 'byte order mark'],
   ['a NUL', 'allow: [a.com]\n\0', 'NUL'],
   ['UTF-16 read as UTF-8', 'a\0l\0l\0o\0w\0', 'NUL'],

@@ -253,6 +253,11 @@ function syntaxMessage({ code, message }: YAMLParseError): [message: string, fix
   if (code === 'BAD_ALIAS') return ['an unquoted * begins an alias', 'Write "*" in quotes.'];
   if (code === 'MULTIPLE_DOCS') return ['the file holds more than one document', 'Take the line --- out.'];
   if (code === 'TAB_AS_INDENT') return ['a tab indents the line', 'Indent with spaces.'];
+  if (code === 'MULTILINE_IMPLICIT_KEY')
+    return [
+      `not valid YAML: ${message}`,
+      "Indent the lines above it: what belongs to a '- name: …' begins two columns behind its dash.",
+    ];
   if (/reserved character/.test(message)) return [`not valid YAML: ${message}`, 'Quote the value.'];
   return [`not valid YAML: ${message}`, null];
 }

@@ -34,7 +34,7 @@ export function commandsFor(incident: Incident, transition: Transition): Command
     commands.push({ purpose: 'To take it on', line: `clawctl egress alerts ack ${incident.id}` });
   commands.push({
     purpose: 'To hear no more of it for a while',
-    line: `clawctl egress alerts silence ${incident.rule} --for 2h`,
+    line: `clawctl egress alerts silence ${incident.rule} --for 2h --reason WHY`,
   });
   return commands;
 }

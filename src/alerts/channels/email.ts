@@ -93,8 +93,8 @@ interface SmtpError extends Error {
 }
 
 /** RFC 5321 section 4.2.1: 4yz is worth another try, 5yz is not. */
-function judged({ code = '', responseCode, response }: SmtpError): Sent {
-  const answer = response === undefined ? '' : `: ${printable(response).slice(0, 200)}`;
+function judged({ code = '', responseCode, response, message }: SmtpError): Sent {
+  const answer = `: ${printable(response ?? message).slice(0, 200)}`;
   const detail = `SMTP ${code || 'failed'}${answer}`;
   if (code === 'EAUTH' && responseCode !== undefined && responseCode >= 500) return refused(detail);
   if (code === 'ETLS') return later(`${detail} (the server offers no TLS that can be trusted)`);

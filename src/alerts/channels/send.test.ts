@@ -319,6 +319,13 @@ describe('e-mail', () => {
     }
   });
 
+  test('to a server that is not there is later, and says why', async () => {
+    const gone = await openMailServer();
+    await gone.close();
+    const sent = await attempt(email(gone.port, { security: 'none' }), ['a@b.test']);
+    expect(sent).toMatchObject({ state: 'later', detail: expect.stringContaining('ECONNREFUSED') });
+  });
+
   test('to a server that hangs is left when the time is over', async () => {
     const silent = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data() {} } });
     try {

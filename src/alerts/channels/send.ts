@@ -11,7 +11,7 @@ import { pagerDutyBody } from './pagerduty.ts';
 import { post } from './post.ts';
 import { readSecret, withoutSecrets } from './secret.ts';
 import { later, type Sent, unconfigured } from './sent.ts';
-import { signatureHeaders, signingKeyOf } from './signature.ts';
+import { NO_SIGNING_KEY, signatureHeaders, signingKeyOf } from './signature.ts';
 import { slackBody } from './slack.ts';
 
 /** Milliseconds for one attempt. */
@@ -86,7 +86,7 @@ function sendBy(channel: ChannelConfig, job: Job): Promise<Sent> {
     case 'webhook': {
       const url = typeof channel.url === 'string' ? channel.url : secrets.take(channel.url);
       const key = signingKeyOf(secrets.take(channel.secret));
-      if (key === null) throw new Missing('its secret is not 24 to 64 octets in base64, such as whsec_…');
+      if (key === null) throw new Missing(NO_SIGNING_KEY);
       const body = alertDocument(notification, message);
       const headers = signatureHeaders(notification.key, Date.now(), safeJson(body), key);
       return postJson(channel, url, body, headers, signal);

@@ -8,6 +8,8 @@ const PREFIX = 'whsec_';
 const SHORTEST = 24;
 const LONGEST = 64;
 
+export const NO_SIGNING_KEY = 'its secret is not 24 to 64 octets in base64, such as whsec_…';
+
 /** Null where it is no such secret. */
 export function signingKeyOf(secret: string): Buffer | null {
   const text = secret.startsWith(PREFIX) ? secret.slice(PREFIX.length) : secret;

@@ -1,10 +1,12 @@
 /** Which channel a lane leads to: an e-mail address by the first e-mail channel, a name to the channel of that name. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { printable } from '../../names/display.ts';
-import { type ChannelConfig, secretsOf } from '../../policy/alerts/channel.ts';
+import { type ChannelConfig, type Secret, secretsOf } from '../../policy/alerts/channel.ts';
+import { channelUrlProblem } from '../../policy/alerts/channelurl.ts';
 import { problemWith } from '../channels/command.ts';
 import { noDesktop } from '../channels/desktop.ts';
 import { readSecret } from '../channels/secret.ts';
+import { NO_SIGNING_KEY, signingKeyOf } from '../channels/signature.ts';
 
 /** By name, in the order of the policy. */
 export type Channels = ReadonlyMap<string, ChannelConfig>;
@@ -33,9 +35,26 @@ export function missingIn(channel: ChannelConfig): string | null {
   }
   if (channel.type === 'command') return problemWith(channel.command[0]);
   if (channel.type === 'desktop') return noDesktop();
+  const unusable = unusableSecret(channel);
+  if (unusable !== null) return unusable;
   return channel.ca === null || isReadable(channel.ca)
     ? null
     : `the certificates in ${channel.ca} cannot be read`;
+}
+
+/** Of the secrets that have a form, without any part of them. */
+function unusableSecret(channel: ChannelConfig): string | null {
+  if (channel.type === 'webhook' && signingKeyOf(textOf(channel.secret)) === null) return NO_SIGNING_KEY;
+  if (channel.type !== 'webhook' && channel.type !== 'slack') return null;
+  const url = typeof channel.url === 'string' ? channel.url : textOf(channel.url);
+  const problem = channelUrlProblem(url, channel.addresses);
+  return problem === null ? null : `its URL cannot be used: ${problem}`;
+}
+
+/** Read a moment ago; where it is gone by now, the attempt says so. */
+function textOf(secret: Secret): string {
+  const read = readSecret(secret);
+  return read.ok ? read.value : '';
 }
 
 function isReadable(file: string): boolean {
@@ -45,6 +64,17 @@ function isReadable(file: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** Files with its secrets that everybody on this machine can read. */
+export function exposedIn(channel: ChannelConfig): string[] {
+  return secretsOf(channel).flatMap((secret) =>
+    'file' in secret && isForAll(secret.file) ? [secret.file] : [],
+  );
+}
+
+function isForAll(file: string): boolean {
+  return ((statSync(file, { throwIfNoEntry: false })?.mode ?? 0) & 0o004) !== 0;
 }
 
 /** What this lane still needs, in words; null where it can be tried. */

@@ -1,5 +1,5 @@
 /** `clawctl egress alerts check`: reads the alerts of a policy, says them in words, and what they still need. */
-import { missingFor } from '../../alerts/delivery/lane.ts';
+import { exposedIn, missingFor } from '../../alerts/delivery/lane.ts';
 import { formatDuration } from '../../base/duration.ts';
 import { EXIT } from '../../base/failure.ts';
 import { describeCondition } from '../../policy/alerts/describe.ts';
@@ -19,6 +19,9 @@ export function check(file: string | undefined, options: { json?: boolean }): nu
     const what = missingFor(lane, channels);
     return what === null ? [] : [{ to: lane, missing: what, fix: fixes.get(lane) ?? null }];
   });
+  const exposed = [...channels.values()].flatMap((channel) =>
+    exposedIn(channel).map((file) => ({ channel: channel.name, file })),
+  );
   if (options.json === true) {
     const items = alerts.map(({ name, severity, condition, notify, cooldown, source, ...rest }) => ({
       ...{ name, severity, notify, source },
@@ -27,7 +30,7 @@ export function check(file: string | undefined, options: { json?: boolean }): nu
       cooldown_seconds: cooldown / 1_000,
       for_seconds: rest.for / 1_000,
     }));
-    printJson('alerts-check', { items, missing });
+    printJson('alerts-check', { items, missing, exposed });
   } else {
     for (const { name, severity, condition, notify, cooldown, ...rest } of alerts) {
       const wait = rest.for === 0 ? '' : `, once that has lasted for ${formatDuration(rest.for)}`;
@@ -43,6 +46,8 @@ export function check(file: string | undefined, options: { json?: boolean }): nu
       say(yellow(`nothing can be delivered to ${to} yet: ${what}`));
       if (fix !== null) sayRaw(`  ${printableLines(fix)}\n`);
     }
+    for (const { channel, file } of exposed)
+      say(yellow(`everybody on this machine can read ${file}, a secret of channel ${channel}`));
   }
   return missing.length === 0 ? EXIT.done : EXIT.failed;
 }

@@ -61,14 +61,14 @@ export function addAlertCommands(egress: Command, add: AddCommand, shared: Share
 
   add(alerts, 'silence', 'Send no messages for a while; alerts still fire and are recorded', [
     'clawctl egress alerts silence blocked_request_spike --for 2h --reason "load test"',
-    'clawctl egress alerts silence --all --for 30m --agent ci',
+    'clawctl egress alerts silence --all --for 30m --agent ci --reason "new build"',
     'clawctl egress alerts silence blocked_request_spike --end',
   ])
     .argument('[name]', 'the alert')
     .option('--all', 'every alert')
     .option('--for <duration>', 'for so long, such as 2h; at most 30d')
     .addOption(agent('only what concerns this agent alone'))
-    .option('--reason <text>', 'why; kept with the record')
+    .option('--reason <text>', 'why, for the record')
     .option('--end', 'end it before its time')
     .addOption(json())
     .action(async (name: string | undefined, options) => {

@@ -3,9 +3,9 @@ import type { Database } from 'bun:sqlite';
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { notice, writeNotices } from '../../alerts/audit.ts';
-import { catchUp } from '../../alerts/engine/catchup.ts';
 import { createDeliveries } from '../../alerts/delivery/delivery.ts';
 import { createOutbox, type Delivery, type Outbox, type Outcome } from '../../alerts/delivery/outbox.ts';
+import { catchUp } from '../../alerts/engine/catchup.ts';
 import { type AlertsReading, openAlertsReading } from '../../alerts/reading.ts';
 import { openAlertStore } from '../../alerts/store.ts';
 import { systemClock } from '../../base/clock.ts';
@@ -104,15 +104,23 @@ export function ask<T>(empty: T, question: (reading: AlertsReading) => T): T {
 /** The alert of this name. Throws Failure. */
 export function alertNamed(policy: Policy, name: string): AlertRule {
   const alerts = alertsOf(policy);
-  const found = alerts.find((alert) => alert.name === name);
-  if (found !== undefined) return found;
+  const found = pick(
+    'alert',
+    name,
+    alerts.map((alert) => alert.name),
+  );
+  return alerts.find((alert) => alert.name === found)!;
+}
+
+/** The name, where it is one of these. Throws Failure that says which was meant. */
+export function pick(what: 'alert' | 'channel', name: string, names: readonly string[]): string {
+  if (names.includes(name)) return name;
   throw new Failure(
     'not-found',
-    `There is no alert '${printable(name)}'.`,
-    didYouMean(
-      name,
-      alerts.map((alert) => alert.name),
-    ),
+    `There is no ${what} '${printable(name)}'.`,
+    names.length === 0
+      ? `Configure one under ${what}s: in the policy.`
+      : didYouMean(name, [...new Set(names)]),
   );
 }
 

@@ -1,7 +1,8 @@
 /** `clawctl egress alerts list`: every alert, whether it fires, and whom it tells. */
-import type { Incident } from '../../alerts/incident.ts';
+
 import { missingFor } from '../../alerts/delivery/lane.ts';
 import type { Silence } from '../../alerts/engine/mutes.ts';
+import type { Incident } from '../../alerts/incident.ts';
 import { systemClock } from '../../base/clock.ts';
 import type { AlertRule } from '../../policy/alerts/alertrule.ts';
 import { alertsOf, channelsOf } from '../../policy/policy.ts';

@@ -6,11 +6,9 @@ import { channelFor, missingFor } from '../../alerts/delivery/lane.ts';
 import { keyOf } from '../../alerts/delivery/outbox.ts';
 import { systemClock } from '../../base/clock.ts';
 import { EXIT, Failure } from '../../base/failure.ts';
-import { printable } from '../../names/display.ts';
 import { channelsOf, type Policy } from '../../policy/policy.ts';
-import { didYouMean } from '../../policy/problem.ts';
 import { green, printJson, printTable, red, yellow } from '../output.ts';
-import { alertNamed, policyOf } from './desk.ts';
+import { alertNamed, pick, policyOf } from './desk.ts';
 
 interface Options {
   channel?: string;
@@ -68,14 +66,7 @@ function chosen(policy: Policy, name: string | undefined, channel: string | unde
       : alertNamed(policy, name);
   if (channel !== undefined) {
     const channels = [...channelsOf(policy).keys()];
-    if (!channel.includes('@') && !channels.includes(channel))
-      throw new Failure(
-        'not-found',
-        `There is no channel '${printable(channel)}'.`,
-        channels.length === 0
-          ? 'Configure one under channels: in the policy.'
-          : didYouMean(channel, channels),
-      );
+    if (!channel.includes('@')) pick('channel', channel, channels);
     return { rule, lanes: [channel] };
   }
   if (rule.notify.length === 0)
