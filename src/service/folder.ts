@@ -35,6 +35,7 @@ export class ServiceFolder {
   /** What was sent today; see usagefile.ts. */
   readonly usage: string;
   #lock: number | null = null;
+  #wasLeft = true;
 
   constructor(paths: Pick<Paths, 'runtime' | 'state'>, name: string) {
     this.usage = join(paths.state, `serve-${name}.usage`);
@@ -51,10 +52,15 @@ export class ServiceFolder {
       return false;
     }
     this.#lock = fd;
-    // What a process left behind that was killed.
-    for (const name of readdirSync(this.path))
-      if (name !== 'lock') rmSync(join(this.path, name), { force: true });
+    const left = readdirSync(this.path).filter((name) => name !== 'lock');
+    for (const name of left) rmSync(join(this.path, name), { force: true });
+    this.#wasLeft = left.length === 0;
     return true;
+  }
+
+  /** Whether the service before this one, if there was one, took its own away, as one that is killed does not. */
+  get wasLeft(): boolean {
+    return this.#wasLeft;
   }
 
   /** A lock is its open file's, so it can be passed on. */

@@ -25,7 +25,7 @@ export interface Start {
   slot: number;
   /** Of whoever started the service; a worker takes from it what channels of alerts name. */
   environment: Readonly<Record<string, string>>;
-  /** Why the worker before it in this place ended; null for the first. */
+  /** Why whatever was before it in this place ended, where nobody had asked it to. */
   restarted: string | null;
 }
 

@@ -191,10 +191,12 @@ export class Supervisor {
   }
 
   #startWorker(index: number): Worker {
-    const { paths, policyFile, environment, program } = this.#options;
+    const { paths, policyFile, environment, program, folder } = this.#options;
+    const slot = this.#generation * SLOTS_OF_GENERATION + index;
+    const restarted = index > 0 || folder.wasLeft ? null : 'the service before it was killed';
     return new Worker({
       program,
-      start: { paths, policyFile, environment, slot: this.#generation * SLOTS_OF_GENERATION + index },
+      start: { paths, policyFile, environment, slot, restarted },
       memory: this.#memory,
       served: () => this.#servedBy(index),
       onMessage: (worker, message) => this.#heard(worker, index, message),

@@ -26,7 +26,7 @@ const ENVIRONMENT = {
 export interface WorkerOptions {
   /** Words that start this program as a worker. */
   program: readonly string[];
-  start: Omit<Start, 'kind' | 'restarted'>;
+  start: Omit<Start, 'kind'>;
   memory: number;
   /** What it listens on now. */
   served: () => readonly (Served & { fds: readonly number[] })[];
@@ -52,7 +52,7 @@ export class Worker {
   #gone = Promise.withResolvers<void>();
 
   constructor(private readonly options: WorkerOptions) {
-    this.#spawn(null);
+    this.#spawn(options.start.restarted);
   }
 
   get pid(): number | null {

@@ -1,0 +1,59 @@
+/** Alerts of a gateway as a service: about itself, and about what its agents do. */
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { freePort, openService, type Service } from './rig/service.ts';
+
+let service: Service;
+let port: number;
+beforeEach(() => {
+  service = openService();
+  port = freePort();
+});
+afterEach(() => service.close());
+
+const policy = (rest = '') => `version: 1
+listen: [{ address: '127.0.0.1:${port}', agent: ci }]
+allow: [{ host: 127.0.0.1, ports: [${service.origin}], addresses: [127.0.0.0/8] }]
+${rest}`;
+
+/** Those of this alert, once there are as many, or none have come for a while. */
+async function incidents(alert: string, count: number) {
+  for (const end = performance.now() + (count > 0 ? 10_000 : 2_000); ; await Bun.sleep(100)) {
+    const { items } = JSON.parse((await service.clawctl('alerts', 'history', '--json')).out);
+    const found = items.filter((item: { alert: string }) => item.alert === alert);
+    if ((count > 0 && found.length >= count) || performance.now() > end) return found;
+  }
+}
+
+describe('a service', () => {
+  test('that was killed and is started anew is told of', async () => {
+    service.writePolicy(policy());
+    const first = await service.serve('--workers', '1');
+    first.kill('SIGKILL');
+    await first.exited;
+    await service.serve('--workers', '2');
+    expect(await incidents('gateway_restarted', 1)).toMatchObject([
+      { state: 'firing', count: 1, finding: 'a gateway process had died or hung, and was started again' },
+    ]);
+  });
+
+  test('that was told to end, or handed on, and is started anew is not', async () => {
+    service.writePolicy(policy());
+    const first = await service.serve('--workers', '1');
+    first.kill('SIGTERM');
+    await first.exited;
+    await service.serve('--workers', '1');
+    const last = await service.serve('--workers', '1', '--takeover');
+    last.kill('SIGTERM');
+    await last.exited;
+    await service.serve('--workers', '1');
+    expect(await incidents('gateway_restarted', 0)).toEqual([]);
+  });
+
+  test('whose worker dies is told of', async () => {
+    service.writePolicy(policy());
+    await service.serve('--workers', '2');
+    const { workers } = await service.condition();
+    process.kill(workers[1]!.pid, 'SIGKILL');
+    expect(await incidents('gateway_restarted', 1)).toHaveLength(1);
+  });
+});
