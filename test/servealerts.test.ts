@@ -1,6 +1,8 @@
 /** Alerts of a gateway as a service: about itself, and about what its agents do. */
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { freePort, openService, type Service } from './rig/service.ts';
+import { join } from 'node:path';
+import { verifyStore } from '../src/events/verify.ts';
+import { connectBy, freePort, openService, type Service } from './rig/service.ts';
 
 let service: Service;
 let port: number;
@@ -57,3 +59,34 @@ describe('a service', () => {
     expect(await incidents('gateway_restarted', 1)).toHaveLength(1);
   });
 });
+
+test('much that is sent on one connection is told of while it lasts, and counted once', async () => {
+  const condition = 'bytes_up > 10 MB in 5 minutes per agent';
+  service.writePolicy(policy(`alerts: [{ name: large, condition: '${condition}' }]\n`));
+  await service.serve('--workers', '1');
+  const tunnel = await connectBy({ port }, `127.0.0.1:${service.origin}`);
+  const drained = (async () => {
+    while ((await tunnel.read()) !== null);
+  })();
+  const piece = 'x'.repeat(1_000_000);
+  for (let sent = 1; sent <= 12; sent++) {
+    tunnel.write(piece);
+    while (service.received() < sent * piece.length) await Bun.sleep(5);
+  }
+  expect(await incidents('large', 1)).toMatchObject([{ state: 'firing', count: 12_000_000, agents: ['ci'] }]);
+  expect(await sent()).toBe(0);
+  tunnel.write('y'.repeat(1_000));
+  while (service.received() < 12_001_000) await Bun.sleep(5);
+  tunnel.close();
+  await drained;
+  for (const end = performance.now() + 5_000; performance.now() < end && (await sent()) === 0; )
+    await Bun.sleep(50);
+  expect(await sent()).toBe(12_001_000);
+  for (const end = performance.now() + 8_000; performance.now() < end; await Bun.sleep(100))
+    if ((await incidents('large', 1))[0].count !== 12_000_000) break;
+  expect(await incidents('large', 1)).toMatchObject([{ count: 12_001_000 }]);
+  expect(verifyStore(join(service.folder, 'state/clawctl/egress.db'))).toMatchObject({ ok: true });
+}, 30_000);
+
+/** By `stats`, which counts what has closed. */
+const sent = async () => JSON.parse((await service.clawctl('stats', '--json')).out).bytes_up as number;

@@ -93,9 +93,7 @@ export function replay({ store, rules, policy, since, until }: ReplayOptions): R
         if (row.time >= until) return;
         if (row.time >= since) rows++;
         passTo(row.time);
-        if (row.kind === 'notice') evaluation.session(row.outcome ?? '', row.agent, row.session, row.time);
-        else evaluation.count(row.time, row.agent, row.host, row);
-        if (evaluation.wantsEvents) evaluation.detect(row.event());
+        evaluation.see(row, row.time);
       };
       while (visitRows(db, agents, cursor, last, BATCH, visit) === BATCH);
       passTo(until);

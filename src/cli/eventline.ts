@@ -1,5 +1,6 @@
 /** One recorded event, as JSON and as a line for a person. */
 
+import type { CloseEvent, ProgressEvent } from '../events/event.ts';
 import type { StoredEvent } from '../events/row.ts';
 import { displayName, printable } from '../names/display.ts';
 import { authority, parseHost } from '../names/host.ts';
@@ -42,8 +43,10 @@ function partsOf(event: StoredEvent): Parts {
       const why = event.detail === null ? event.reason : `${event.reason}: ${event.detail}`;
       return [red('✗ refused'), 'refused', placeOf(event), why];
     }
+    case 'progress':
+      return [dim('· goes on'), 'goes-on', placeOf(event), amountsOf(event)];
     case 'close': {
-      const amounts = `${size(event.bytesUp)} up, ${size(event.bytesDown)} down, ${Math.round(event.duration)} ms`;
+      const amounts = amountsOf(event);
       const why = event.reason === null ? amounts : `${event.reason}; ${amounts}`;
       return [dim(`· closed (${event.outcome})`), `closed:${event.outcome}`, placeOf(event), why];
     }
@@ -53,6 +56,9 @@ function partsOf(event: StoredEvent): Parts {
       return [yellow('! notice'), event.topic, '', event.text.split('\n')[0]!];
   }
 }
+
+const amountsOf = ({ bytesUp, bytesDown, duration }: ProgressEvent | CloseEvent): string =>
+  `${size(bytesUp)} up, ${size(bytesDown)} down, ${Math.round(duration)} ms`;
 
 function placeOf({ host: text, port }: { host: string; port: number }): string {
   const host = parseHost(text);

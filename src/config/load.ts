@@ -31,11 +31,7 @@ export function loadPolicy({ paths, policyFile }: PolicySource): LoadedPolicy {
   const machineText = readPolicyFile(paths.machinePolicy);
   const text = readPolicyFile(own);
   if (text === null && policyFile !== undefined)
-    throw new Failure(
-      'policy-missing',
-      `there is no policy file ${own}`,
-      'Check the path.',
-    );
+    throw new Failure('policy-missing', `there is no policy file ${own}`, 'Check the path.');
   const documents = [documentOf(text ?? BUILT_IN, own)];
   if (machineText !== null) documents.unshift(documentOf(machineText, paths.machinePolicy));
   const files = documents.map(({ file }) => file).filter((file) => text !== null || file !== own);

@@ -2,7 +2,7 @@
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { CloseEvent, DecisionEvent, RefusalEvent } from './event.ts';
+import type { CloseEvent, DecisionEvent, ProgressEvent, RefusalEvent } from './event.ts';
 
 /** Path of a store in a new folder of its own. */
 export function newStore(): string {
@@ -45,4 +45,8 @@ export function closed(fields: Partial<CloseEvent> = {}): CloseEvent {
     duration: 5,
     ...fields,
   };
+}
+
+export function passing(fields: Partial<ProgressEvent> = {}): ProgressEvent {
+  return { kind: 'progress', time: Date.now(), ...common, bytesUp: 4, bytesDown: 6, duration: 2, ...fields };
 }

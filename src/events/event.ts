@@ -57,6 +57,14 @@ export interface CloseEvent extends Common {
   duration: number;
 }
 
+/**
+ * What has passed by now on a connection that goes on; its close says it again, with the rest. Totals count closes
+ * alone: this is for whoever must not wait for one.
+ */
+export interface ProgressEvent extends Omit<CloseEvent, 'kind' | 'outcome' | 'reason'> {
+  kind: 'progress';
+}
+
 /** A DNS question that the stub was asked. Bounded and counted by whoever records it. */
 export interface QuestionEvent extends Common {
   kind: 'question';
@@ -94,7 +102,7 @@ export interface NoticeEvent extends Common {
   text: string;
 }
 
-export type Event = DecisionEvent | RefusalEvent | CloseEvent | QuestionEvent | NoticeEvent;
+export type Event = DecisionEvent | RefusalEvent | ProgressEvent | CloseEvent | QuestionEvent | NoticeEvent;
 
 /** The write side, as the data path sees it. One per process. */
 export interface Recorder {

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import { systemClock } from '../base/clock.ts';
-import { allowed, closed, denied } from './event.fixture.ts';
+import { allowed, closed, denied, passing } from './event.fixture.ts';
 import { createLedger, type Ledger } from './ledger.ts';
 import type { Row } from './row.ts';
 
@@ -41,6 +41,14 @@ test('past the end of the queue an allow is answered no, also while the store ca
   for (let n = 0; n < 20_010; n++)
     ledger.decide(allowed({ connection: n }), true, (yes) => answers.push(yes));
   expect(answers).toEqual(Array(10).fill(false));
+});
+
+test('past the end of the queue what goes on is left to its close: nothing of it is counted twice', () => {
+  const ledger = createLedger(systemClock);
+  for (let n = 0; n < 20_010; n++) ledger.note(passing({ connection: n, bytesUp: 5 }));
+  const rows = drain(ledger);
+  expect(rows).toHaveLength(20_000);
+  expect(rows.every(({ cells }) => cells.count === 1 && cells.bytes_up === 5)).toBe(true);
 });
 
 test('rows that could not be written are taken again, and their decisions become refusals', () => {

@@ -48,7 +48,8 @@ export function createLedger(clock: Clock): Ledger {
 
   const enqueue = (pending: Pending) => {
     if (queue.length < MOST) queue.push(pending);
-    else {
+    // What has passed by now is not to be summed; its close says it again.
+    else if (pending.row.cells.kind !== 'progress') {
       spill(spilt, pending.row);
       pending.waiting?.answer(false);
     }

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { allowed, denied, newStore } from './event.fixture.ts';
+import { allowed, closed, denied, newStore, passing } from './event.fixture.ts';
 import { openQueries } from './queries.ts';
 import { openRecorder } from './recorder.ts';
 
@@ -38,6 +38,19 @@ test('a host that was blocked before is not new', async () => {
   expect(queries.stats({ ...recent(), agent: 'other' }).newBlockedHosts).toEqual(['old.example']);
 });
 
+test('what goes on is in no total before it has closed, and no host is thought used by it', async () => {
+  const store = newStore();
+  const recorder = await openRecorder({ store });
+  recorder.note(passing({ bytesUp: 7 }));
+  const queries = openQueries(store);
+  await recorder.flush();
+  expect([queries.lastSequence(), queries.lastUse(Date.now())]).toEqual([1, []]);
+  expect(queries.stats(recent())).toMatchObject({ requests: 0, bytesUp: 0, hosts: 0 });
+  recorder.note(closed({ bytesUp: 9 }));
+  await recorder.close();
+  expect(queries.stats(recent())).toMatchObject({ bytesUp: 9 });
+});
+
 test('every kind of event comes back as it was recorded', async () => {
   const store = newStore();
   const recorder = await openRecorder({ store });
@@ -53,6 +66,7 @@ test('every kind of event comes back as it was recorded', async () => {
   } as const;
   const events = [
     { ...common, kind: 'refusal', ...place, reason: 'address-refused', detail: 'private' },
+    { ...common, kind: 'progress', ...place, bytesUp: 1, bytesDown: 1, duration: 2 },
     { ...common, kind: 'close', ...place, ...closing },
     { ...common, kind: 'question', host: 'api.example.com', type: 'AAAA', count: 1 },
     { ...common, kind: 'notice', topic: 'policy-edited', text: 'added api.example.com' },

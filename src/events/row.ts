@@ -54,6 +54,7 @@ export function rowOf(event: Event): Row {
 function laneOf(event: Event): Lane {
   if (event.kind === 'question' || event.kind === 'notice') return event.kind;
   if (event.kind === 'decision') return event.verdict === 'allow' ? 'through' : 'refused';
+  if (event.kind === 'progress') return 'through';
   return event.kind === 'refusal' || event.outcome === 'refused' ? 'refused' : 'through';
 }
 
@@ -89,6 +90,12 @@ function cellsOf(event: Event): Cells {
   }
   cells.connection = whole(event.connection);
   cells.port = whole(event.port);
+  if (event.kind === 'close' || event.kind === 'progress') {
+    cells.bytes_up = Math.max(0, whole(event.bytesUp));
+    cells.bytes_down = Math.max(0, whole(event.bytesDown));
+    cells.duration = Math.max(0, whole(event.duration));
+  }
+  if (event.kind === 'progress') return cells;
   cells.reason = event.reason;
   if (event.kind === 'decision') {
     cells.protocol = event.protocol;
@@ -100,9 +107,6 @@ function cellsOf(event: Event): Cells {
     cells.detail = event.detail === null ? null : text(event.detail, LONGEST.detail);
   } else {
     cells.outcome = event.outcome;
-    cells.bytes_up = Math.max(0, whole(event.bytesUp));
-    cells.bytes_down = Math.max(0, whole(event.bytesDown));
-    cells.duration = Math.max(0, whole(event.duration));
   }
   return cells;
 }
@@ -122,6 +126,11 @@ export function eventOf(sequence: number, agent: string, cells: Cells): StoredEv
     connection: cells.connection as number,
     host: cells.host as string,
     port: cells.port as number,
+  };
+  const passed = {
+    bytesUp: cells.bytes_up as number,
+    bytesDown: cells.bytes_down as number,
+    duration: cells.duration as number,
   };
   switch (cells.kind as Event['kind']) {
     case 'decision':
@@ -150,10 +159,10 @@ export function eventOf(sequence: number, agent: string, cells: Cells): StoredEv
         kind: 'close',
         outcome: cells.outcome as CloseEvent['outcome'],
         reason: cells.reason as CloseEvent['reason'],
-        bytesUp: cells.bytes_up as number,
-        bytesDown: cells.bytes_down as number,
-        duration: cells.duration as number,
+        ...passed,
       };
+    case 'progress':
+      return { ...common, ...place, kind: 'progress', ...passed };
     case 'question':
       return {
         ...common,

@@ -51,12 +51,12 @@ function countsOf({ cells }: Row): Counts {
   return counts;
 }
 
-/** The rows' totals by second, agent, host, port and reason. Notices have none. */
+/** The rows' totals by second, agent, host, port and reason. Notices and what goes on have none. */
 function totalsOf(rows: readonly Row[]): Total[] {
   const totals = new Map<string, Total>();
   for (const row of rows) {
-    if (row.lane === 'notice') continue;
     const { cells, agent } = row;
+    if (row.lane === 'notice' || cells.kind === 'progress') continue;
     const time = cells.time as number;
     const second = time - (time % SPANS.second);
     const host = row.countedAs ?? (cells.host as string);

@@ -344,6 +344,7 @@ export class Connection implements Judge {
     if (!this.#isLive()) return;
     if (this.#rules.some(({ until }) => until !== null && until <= now))
       this.#judgeAgain(this.#policy, this.#target!);
+    this.#rows.progress(monotonic);
     const { moved } = this.#relay;
     if (moved !== this.#movedBytes) {
       this.#movedBytes = moved;

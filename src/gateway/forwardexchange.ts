@@ -380,6 +380,7 @@ export class Exchange implements SocketHandler, AnswerSituation {
     if (this.#rules.some(({ until }) => until !== null && until <= now)) this.rejudge(this.#policy);
     if (this.#early && ++this.#looks >= EARLY_LOOKS) this.#release();
     if (this.#stage === 'over') return;
+    this.#rows.progress(monotonic);
     const limits = limitsOf(this.#policy);
     const waiting = this.#stage === 'open' && this.#sent && this.#answer.isEmpty;
     if (!waiting) this.#lateAt = NEVER;

@@ -1,5 +1,5 @@
 /** The rows of one connection: its decision, perhaps a refusal, its close; one set for each HTTP request. */
-import type { DecisionEvent, RefusalEvent } from '../events/event.ts';
+import type { CloseEvent, DecisionEvent, RefusalEvent } from '../events/event.ts';
 import { hostText } from '../names/host.ts';
 import { ruleText } from '../policy/decide.ts';
 import type { Decision, Target } from '../policy/decision.ts';
@@ -22,6 +22,9 @@ interface OpenRow {
   recorded: boolean | null;
   /** A refusal that waits until it is known. */
   refusal: RefusalEvent | null;
+  /** When something of it was recorded last, and how many octets had passed by then. */
+  toldAt: number;
+  told: number;
 }
 
 /** Octets of payload so far. A socket counts them, as seen from us. */
@@ -29,6 +32,10 @@ export interface Counted {
   readonly bytesIn: number;
   readonly bytesOut: number;
 }
+
+/** What passes on a connection that goes on is recorded after so many octets, and so many milliseconds. */
+const WORTH_TELLING = 10_000_000;
+const PAUSE = 5_000;
 
 /** For the record only: names sent by a peer may be long. */
 const DETAIL_MAX = 300;
@@ -56,9 +63,10 @@ export class Rows {
     const up = far?.bytesOut ?? 0;
     const down = far?.bytesIn ?? 0;
     const openedAt = this.acceptedAt;
-    const row: OpenRow = { id, target, openedAt, up, down, recorded: null, refusal: null };
+    const toldAt = this.around.clock.monotonic();
+    const row: OpenRow = { id, target, openedAt, up, down, recorded: null, refusal: null, toldAt, told: 0 };
     this.#open = row;
-    this.acceptedAt = this.around.clock.monotonic();
+    this.acceptedAt = toldAt;
     try {
       const event = this.#decision(id, protocol, target, decision, decision.reason);
       row.recorded = await this.around.recorder.decide(event);
@@ -98,25 +106,37 @@ export class Rows {
     else row.refusal = event;
   }
 
+  /** To be called now and then. */
+  progress(monotonic: number): void {
+    const row = this.#open;
+    if (row?.recorded !== true || monotonic - row.toldAt < PAUSE) return;
+    const octets = (this.far?.bytesOut ?? 0) - row.up + this.down - row.down;
+    if (octets - row.told < WORTH_TELLING) return;
+    row.toldAt = monotonic;
+    row.told = octets;
+    this.around.recorder.note({ kind: 'progress', ...this.#passed(row) });
+  }
+
   close(outcome: Outcome, reason: Reason | null): void {
-    const { far, around, session } = this;
     const row = this.#open;
     if (row === null) return;
     this.#open = null;
-    around.recorder.note({
-      kind: 'close',
+    this.around.recorder.note({ kind: 'close', outcome, reason, ...this.#passed(row) });
+  }
+
+  #passed(row: OpenRow): Omit<CloseEvent, 'kind' | 'outcome' | 'reason'> {
+    const { far, around, session } = this;
+    return {
       time: around.clock.now(),
       agent: session.agent,
       session: session.id,
       connection: row.id,
       host: hostText(row.target.host),
       port: row.target.port,
-      outcome,
-      reason,
       bytesUp: (far?.bytesOut ?? 0) - row.up,
       bytesDown: (far?.bytesIn ?? 0) - row.down,
       duration: Math.round(around.clock.monotonic() - row.openedAt),
-    });
+    };
   }
 
   #decision(

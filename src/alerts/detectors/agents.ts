@@ -1,7 +1,7 @@
 /** An agent where it is not expected: unknown, not let in, at a host that is not for it, or that only another one uses. */
 import { isFolded } from '../../events/distinct.ts';
 import type { StoredEvent } from '../../events/row.ts';
-import { BoundedMap } from './bounded.ts';
+import { BoundedMap } from '../counting/bounded.ts';
 import type { Detector, DetectorContext, Finding } from './detector.ts';
 import { createDomains } from './domain.ts';
 

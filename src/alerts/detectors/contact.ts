@@ -1,6 +1,6 @@
 /** The first time that an agent is let through to a domain, once its usual ones are known. */
 import { isFolded } from '../../events/distinct.ts';
-import { BoundedMap } from './bounded.ts';
+import { BoundedMap } from '../counting/bounded.ts';
 import type { Detector, DetectorContext } from './detector.ts';
 import { createDomains } from './domain.ts';
 

@@ -5,7 +5,7 @@ import { DETECTORS, type DetectorName } from '../../policy/alerts/condition.ts';
 import { DEFAULT_ALERTS } from '../../policy/alerts/defaults.ts';
 import { policyOf } from '../../policy/policy.fixture.ts';
 import type { Policy } from '../../policy/policy.ts';
-import { BoundedMap } from './bounded.ts';
+import { BoundedMap } from '../counting/bounded.ts';
 import type { Detector, Finding } from './detector.ts';
 import { createDetectors } from './detectors.ts';
 
@@ -120,6 +120,12 @@ describe('unusual_upload', () => {
       text: 'bot sent 51 MB within an hour, 1 MB of it to x.example; it has hardly sent anything before',
     });
     expect(detector.see(close(1 * MB, 3 * HOUR))).toBe(null);
+  });
+
+  test('looks at what is sent while a connection goes on', () => {
+    const detector = detectorOf('unusual_upload', POLICY);
+    const passed = stored({ kind: 'progress', host: 'x.example', bytesUp: 51 * MB, bytesDown: 0 }, 0);
+    expect(detector.see(passed)).toMatchObject({ value: 51 * MB });
   });
 
   test('knows what is usual, also after a restart', () => {

@@ -2,7 +2,7 @@
 import { isFolded } from '../../events/distinct.ts';
 import { parseHost } from '../../names/host.ts';
 import { registrableDomain } from '../../names/suffix.ts';
-import { BoundedMap } from './bounded.ts';
+import { BoundedMap } from '../counting/bounded.ts';
 
 const MOST_KNOWN = 20_000;
 

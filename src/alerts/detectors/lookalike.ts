@@ -3,7 +3,7 @@ import { isFolded } from '../../events/distinct.ts';
 import { type LookalikeIndex, lookalikeOf } from '../../names/lookalike.ts';
 import { allowedNames } from '../../policy/allowednames.ts';
 import type { Policy } from '../../policy/policy.ts';
-import { BoundedMap } from './bounded.ts';
+import { BoundedMap } from '../counting/bounded.ts';
 import type { Detector, DetectorContext } from './detector.ts';
 
 const MOST_KNOWN = 20_000;

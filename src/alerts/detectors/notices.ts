@@ -50,7 +50,7 @@ export function createNotices(name: NoticeDetector): Detector {
         const text = topics[row.topic];
         return text === undefined ? null : told(row.agent, text);
       }
-      if (reason === undefined || row.kind === 'question' || row.reason !== reason) return null;
+      if (reason === undefined || !('reason' in row) || row.reason !== reason) return null;
       return told(row.agent, Object.values(topics)[0]!);
     },
   };

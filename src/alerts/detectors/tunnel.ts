@@ -4,7 +4,7 @@
  * hour: how many different names, how many of them look like coded data, how many are longer than names are.
  */
 import { isFolded } from '../../events/distinct.ts';
-import { BoundedMap } from './bounded.ts';
+import { BoundedMap } from '../counting/bounded.ts';
 import { coded } from './coded.ts';
 import type { Detector, Finding } from './detector.ts';
 import { createDomains } from './domain.ts';

@@ -1,9 +1,9 @@
 /**
  * More sent than is usual: an agent's payload in the last hour against what it sends in an hour otherwise. What it
- * sends is known when connections close.
+ * sends is known when connections close, and of large ones while they last.
  */
 
-import { BoundedMap } from './bounded.ts';
+import { BoundedMap } from '../counting/bounded.ts';
 import type { Detector, DetectorContext } from './detector.ts';
 
 const HOUR = 3_600_000;
@@ -43,7 +43,7 @@ export function createUploads({ memory }: DetectorContext): Detector {
 
   return {
     see(row) {
-      if (row.kind !== 'close' || row.bytesUp === 0) return null;
+      if ((row.kind !== 'close' && row.kind !== 'progress') || row.bytesUp === 0) return null;
       const { agent, host } = row;
       const slice = Math.floor(row.time / SLICE);
       const sent = agents.get(agent) ?? { slices: new Array<number>(SLICES).fill(0), slice };

@@ -154,10 +154,7 @@ export function createEngine(options: EngineOptions): Engine {
   const read = (run: Running, now: number): boolean => {
     const { evaluation } = run;
     const visit = (row: RowView) => {
-      const time = Math.min(row.time, now);
-      if (row.kind === 'notice') evaluation.session(row.outcome ?? '', row.agent, row.session, time);
-      else evaluation.count(time, row.agent, row.host, row);
-      if (evaluation.wantsEvents) evaluation.detect(row.event());
+      evaluation.see(row, Math.min(row.time, now));
       if (row.sequence !== run.cursor + 1) run.hasGap = true;
       run.cursor = row.sequence;
     };

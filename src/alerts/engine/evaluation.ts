@@ -9,6 +9,7 @@ import type { CompiledRule, Surroundings } from '../counting/condition.ts';
 import { Fact, type Measure } from '../counting/fact.ts';
 import type { History } from '../counting/history.ts';
 import type { NewDomains } from '../counting/newdomains.ts';
+import { Ongoing } from '../counting/ongoing.ts';
 import type { Presence } from '../counting/presence.ts';
 import { createRulebook, type Rulebook } from '../counting/rulebook.ts';
 import type { Series } from '../counting/series.ts';
@@ -40,6 +41,7 @@ export class Evaluation {
   /** Those in which something was counted since the last look. */
   readonly #touched = new Set<Series>();
   readonly #fact = new Fact();
+  readonly #ongoing = new Ongoing();
   readonly #lifeOf = new Map<CompiledRule, Life>();
   #changes: Change[] = [];
   #at: number;
@@ -67,12 +69,20 @@ export class Evaluation {
     return this.#at;
   }
 
-  /** Whether rows have to be given whole, and not only what is counted. */
+  /** Whether any detector looks at rows. */
   get wantsEvents(): boolean {
     return this.#detectors.length > 0;
   }
 
-  /** What the rules make of one row. `time` is that of the row, or now where the row claims to be from the future. */
+  /** What rules and detectors make of one row. `time` is that of the row, or now where the row claims to be later. */
+  see(row: SeenRow, time: number): void {
+    this.#ongoing.settle(row);
+    if (row.kind === 'notice') this.session(row.outcome ?? '', row.agent, row.session, time);
+    else this.count(time, row.agent, row.host, row);
+    if (this.wantsEvents) this.detect(row.event());
+  }
+
+  /** The same of its counts alone. */
   count(time: number, agent: string, host: string | null, row: Countable): void {
     this.#reach(time);
     if (this.rulebook.series.length === 0) return;
@@ -87,6 +97,7 @@ export class Evaluation {
         this.#add('allowed_requests', fact, -row.count);
         this.#addBlocked(fact, row.count);
         break;
+      case 'progress':
       case 'close':
         if (row.outcome === 'failed') this.#add('failed_requests', fact, row.count);
         this.#add('bytes_up', fact, row.bytesUp);
@@ -256,6 +267,15 @@ export interface Countable {
   count: number;
   bytesUp: number;
   bytesDown: number;
+}
+
+/** A row as it is read. */
+export interface SeenRow extends Countable {
+  agent: string;
+  host: string | null;
+  session: string;
+  connection: number | null;
+  event(): StoredEvent;
 }
 
 const MEASURES: readonly Measure[] = [

@@ -43,7 +43,8 @@ export function recall(options: RecallOptions): void {
     recallTotals(options);
     if (!evaluation.wantsEvents) return;
     visitRows(db, agents, cursor - WARM_ROWS, cursor, WARM_ROWS, (row) => {
-      if (row.time >= at - WARM_TIME) evaluation.detect(row.event(), true);
+      // Totals do not know what goes on, and windows begin with them: from here on it is counted as if it began now.
+      if (row.time >= at - WARM_TIME && row.kind !== 'progress') evaluation.detect(row.event(), true);
     });
   })();
 }

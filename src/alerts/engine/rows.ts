@@ -12,6 +12,7 @@ const TIME = at('time');
 const KIND = at('kind');
 const SESSION = at('session');
 const HOST = at('host');
+const CONNECTION = at('connection');
 const OUTCOME = at('outcome');
 const REASON = at('reason');
 const RULE = at('rule');
@@ -53,11 +54,20 @@ export class RowView implements Countable {
   get count(): number {
     return this.values[COUNT] as number;
   }
+  get connection(): number | null {
+    return this.values[CONNECTION] as number | null;
+  }
   get bytesUp(): number {
     return (this.values[BYTES_UP] as number | null) ?? 0;
   }
+  set bytesUp(octets: number) {
+    this.values[BYTES_UP] = octets;
+  }
   get bytesDown(): number {
     return (this.values[BYTES_DOWN] as number | null) ?? 0;
+  }
+  set bytesDown(octets: number) {
+    this.values[BYTES_DOWN] = octets;
   }
 
   event(): StoredEvent {
