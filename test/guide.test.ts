@@ -156,7 +156,7 @@ except ConnectionResetError: print("reset", flush=True)`;
       await lines.until('200');
       await lines.until('expired');
       expect(Date.now() - began).toBeLessThan(2_000 + SOON);
-      expect((await type('list')).stdout).toMatch(/^allowed\.test\t· Expired\t80,443\t.*\ta try$/m);
+      expect((await type('list')).stdout).toMatch(/^allowed\.test\t· Expired\t80,443\t.*\ta try\t/m);
       expect((await json('check', 'allowed.test')).reason).toBe('expired');
     } finally {
       running.kill('SIGTERM');
