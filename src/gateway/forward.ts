@@ -37,7 +37,7 @@ export class Forward implements SocketHandler, Asker, Waiter {
   /** How much of `#held` the parser has seen without an answer. */
   #seen = 0;
   #exchange: Exchange | null = null;
-  readonly #origins = new Origins(() => this.#vanish());
+  readonly #origins: Origins;
   /** Its place among the connections of that agent. */
   #slot: Slot | null = null;
   #agent: string | null = null;
@@ -61,6 +61,7 @@ export class Forward implements SocketHandler, Asker, Waiter {
     readonly near: Socket,
     first: Uint8Array,
   ) {
+    this.#origins = new Origins(context.spare, () => this.#vanish());
     this.#acceptedAt = context.around.clock.monotonic();
     this.#since = this.#acceptedAt;
     this.#movedAt = this.#acceptedAt;
@@ -189,6 +190,7 @@ export class Forward implements SocketHandler, Asker, Waiter {
   }
 
   holdUntil(done: Promise<void>): void {
+    this.#origins.use();
     this.#slot?.holdUntil(done);
   }
 
@@ -281,9 +283,8 @@ export class Forward implements SocketHandler, Asker, Waiter {
   }
 
   answered(origin: Origin | null, close: boolean, unread: boolean): void {
-    const policy = this.#exchange!.policy;
+    this.#origins.rest(origin, this.#exchange!.policy);
     this.#exchange = null;
-    if (origin !== null) this.#origins.keep(origin, policy);
     if (this.#step !== 'busy') return;
     this.#step = 'head';
     this.#since = this.context.around.clock.monotonic();
@@ -297,6 +298,7 @@ export class Forward implements SocketHandler, Asker, Waiter {
   failed(problem: Problem, unread: boolean): void {
     const { head, session, target } = this.#exchange!.request;
     this.#exchange = null;
+    this.#origins.rest(null, null);
     if (this.#step !== 'busy') return;
     this.#step = 'head';
     if (this.#explain(head, session, target, problem, unread || isLast(head))) this.#advance();

@@ -1,6 +1,7 @@
 /** What forwarded connections are given. */
 import type { Socket } from '../net/socket.ts';
 import type { Reason } from '../policy/reason.ts';
+import type { Spare } from './forwardorigins.ts';
 import type { Identified } from './identity.ts';
 import type { Session } from './session.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -22,6 +23,7 @@ export interface ForwardContext {
   around: Surroundings;
   /** A connection is counted from its first request of a known agent until it closes. */
   usage: Usage;
+  spare: Spare;
   /**
    * Settled for every request, since each brings credentials of its own. `authorization`: the value of its one
    * Proxy-Authorization field, null without one.

@@ -270,4 +270,28 @@ describe('what an agent may use up', () => {
     const third = await proxy.say(ask('good.test'));
     await third.untilText('hello');
   });
+
+  test('descriptors: idle connections to origins share a quarter of them, and a request comes first', async () => {
+    const hosts = ['a.test', 'b.test', 'c.test', 'd.test'];
+    const rules = hosts.map((host) => `  - { host: ${host}, addresses: [127.0.0.0/8] }\n`).join('');
+    for (const [capacity, most] of [
+      [8, 5],
+      [Number.POSITIVE_INFINITY, 12],
+    ] as const) {
+      const server = answering(ok());
+      const proxy = forwarding(`allow:\n${rules}`, server, { options: { capacity } });
+      const clients = [await proxy.connect(), await proxy.connect(), await proxy.connect()];
+      for (const client of clients) {
+        for (const [nth, host] of hosts.entries()) {
+          client.send(ask(host));
+          await client.until(({ text }) => text.length === (nth + 1) * ok().length);
+        }
+      }
+      await Bun.sleep(20);
+      const open = server.ends.filter(({ ending, ended }) => ending === null && !ended).length;
+      expect([capacity, open]).toEqual([capacity, most]);
+      for (const client of clients) client.socket.end();
+      while (proxy.gateway.openConnections() > 0) await Bun.sleep(1);
+    }
+  });
 });

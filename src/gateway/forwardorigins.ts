@@ -15,6 +15,15 @@ export interface Origin {
   addresses: readonly Address[];
 }
 
+/**
+ * Descriptors for connections to origins beyond the one that each client is counted with, shared by all clients. A new
+ * request that needs one has precedence over what is idle.
+ */
+export interface Spare {
+  count: number;
+  readonly most: number;
+}
+
 interface Kept {
   origin: Origin;
   policy: Policy;
@@ -34,9 +43,16 @@ export class Origins implements SocketHandler {
   #kept: Kept[] = [];
   /** Told to end, and not closed yet; with the looks at the clock since then. */
   #parting = new Map<Socket, number>();
+  /** A request has one of its own. */
+  #isInUse = false;
+  /** What `spare` counts of these. */
+  #spared = 0;
 
   /** `onEmpty`: whenever the last one has closed. */
-  constructor(private readonly onEmpty: () => void) {}
+  constructor(
+    private readonly spare: Spare,
+    private readonly onEmpty: () => void,
+  ) {}
 
   get isEmpty(): boolean {
     return this.#kept.length === 0 && this.#parting.size === 0;
@@ -48,18 +64,28 @@ export class Origins implements SocketHandler {
       const { origin, policy: judgedBy } = this.#kept[i]!;
       if (judgedBy !== policy || !isSame(origin.target, target)) continue;
       this.#kept.splice(i, 1);
+      this.use();
       return origin;
     }
     return null;
   }
 
-  /** The answer to its request is complete, and nothing came after it. */
-  keep(origin: Origin, policy: Policy): void {
-    origin.socket.handler = this;
-    origin.socket.resume();
-    if (!origin.socket.open) return;
-    this.#kept.push({ origin, policy, looks: 0 });
-    if (this.#kept.length > KEPT_MAX) this.part(this.#kept.shift()!.origin.socket);
+  /** A request takes one of its own. */
+  use(): void {
+    this.#isInUse = true;
+    this.#settle();
+  }
+
+  /** The request is over. `origin`: its answer is complete, and nothing came after it. */
+  rest(origin: Origin | null, policy: Policy | null): void {
+    this.#isInUse = false;
+    if (origin !== null) {
+      origin.socket.handler = this;
+      origin.socket.resume();
+      if (origin.socket.open) this.#kept.push({ origin, policy: policy!, looks: 0 });
+      if (this.#kept.length > KEPT_MAX) this.part(this.#kept.shift()!.origin.socket);
+    }
+    this.#settle();
   }
 
   /** In good order: nothing is under way on it. */
@@ -69,13 +95,11 @@ export class Origins implements SocketHandler {
     socket.handler = this;
     socket.resume();
     socket.end();
-    if (this.#parting.size <= PARTING_MAX) return;
-    for (const oldest of this.#parting.keys()) {
-      oldest.reset();
-      break;
-    }
+    if (this.#parting.size > PARTING_MAX) this.#dropParting();
+    this.#settle();
   }
 
+  /** Those that are idle. */
   partAll(): void {
     for (const { origin } of this.#kept.splice(0)) this.part(origin.socket);
   }
@@ -111,7 +135,28 @@ export class Origins implements SocketHandler {
   onClose(socket: Socket): void {
     this.#forget(socket);
     this.#parting.delete(socket);
+    this.#settle();
     if (this.isEmpty) this.onEmpty();
+  }
+
+  /** Counts anew, and gives up what there is no descriptor for. */
+  #settle(): void {
+    const { spare } = this;
+    const held = this.#kept.length + this.#parting.size;
+    const spared = this.#isInUse ? held : Math.max(0, held - 1);
+    spare.count += spared - this.#spared;
+    this.#spared = spared;
+    if (spared === 0 || spare.count <= spare.most) return;
+    // Closing one settles again, until it fits or none is left.
+    if (this.#parting.size > 0) this.#dropParting();
+    else this.#kept[0]!.origin.socket.reset();
+  }
+
+  #dropParting(): void {
+    for (const oldest of this.#parting.keys()) {
+      oldest.reset();
+      break;
+    }
   }
 
   #forget(socket: Socket): void {

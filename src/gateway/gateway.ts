@@ -12,6 +12,7 @@ import { decide } from '../policy/decide.ts';
 import { limitsOf, type Policy } from '../policy/policy.ts';
 import { type Arrival, peerOf, transparentArrival } from './arrival.ts';
 import { Connection } from './connection.ts';
+import type { Spare } from './forwardorigins.ts';
 import { because } from './gates.ts';
 import { createIdentity, type Identities } from './identity.ts';
 import { type ProxyListenerOptions, serveProxy } from './proxylistener.ts';
@@ -118,7 +119,9 @@ export function createGateway(options: GatewayOptions): Gateway {
     void connection.run();
   };
   const { capacity = Number.POSITIVE_INFINITY } = options;
-  const isFull = () => standing.size >= capacity && !waiting.makeRoom();
+  const spare: Spare = { count: 0, most: Math.floor(capacity / 4) };
+  // Each client is counted with two descriptors.
+  const isFull = () => standing.size + spare.count / 2 >= capacity && !waiting.makeRoom();
   const named = (unnamed: Unnamed, arrival: Arrival | null) => {
     waiting.delete(unnamed);
     if (arrival !== null) admit(arrival);
@@ -172,7 +175,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
     serveProxy(proxy) {
       const listener = serveProxy(proxy, {
-        ...{ around, waiting, isFull, admit },
+        ...{ around, waiting, spare, isFull, admit },
         sessionOf: (agent) => sessionOf(proxy.session, agent, NO_NAMES),
       });
       listeners.push(listener);

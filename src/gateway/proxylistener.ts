@@ -9,6 +9,7 @@ import { type Arrival, peerOf } from './arrival.ts';
 import { credentialsIn } from './credentials.ts';
 import { Forward } from './forward.ts';
 import type { ForwardContext } from './forwardcontext.ts';
+import type { Spare } from './forwardorigins.ts';
 import { because } from './gates.ts';
 import { type Beginning, Greeting, type GreetingContext } from './greeting.ts';
 import { type Session, UNIDENTIFIED } from './session.ts';
@@ -32,6 +33,7 @@ export interface ProxyListenerOptions {
 export interface ProxyContext {
   around: Surroundings;
   waiting: Waiting;
+  spare: Spare;
   sessionOf(agent: string): Session;
   /** Whether there is no descriptor left for one more. */
   isFull(): boolean;
@@ -78,6 +80,7 @@ export function serveProxy(options: ProxyListenerOptions, context: ProxyContext)
   const forwardContext: ForwardContext = {
     around,
     usage: around.usage,
+    spare: context.spare,
     senderOf(near, authorization) {
       const credentials = authorization === null ? null : credentialsIn(authorization);
       const address = addresses.get(near) ?? null;
