@@ -4,6 +4,7 @@
  */
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
+import { Failure } from './failure.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -30,14 +31,15 @@ export interface Paths {
   machineKill: string;
 }
 
-export function pathsOf(environment: Environment = process.env, home = homedir()): Paths {
-  const folder = (variable: string, fallback: string) => {
+/** Throws a Failure where a variable does not count and there is no home to begin from. */
+export function pathsOf(environment: Environment = process.env, home?: string): Paths {
+  const folder = (variable: string, fallback: () => string) => {
     const value = environment[variable];
-    return value !== undefined && isAbsolute(value) ? value : fallback;
+    return join(value !== undefined && isAbsolute(value) ? value : fallback(), 'clawctl');
   };
-  const config = join(folder('XDG_CONFIG_HOME', join(home, '.config')), 'clawctl');
-  const state = join(folder('XDG_STATE_HOME', join(home, '.local', 'state')), 'clawctl');
-  const runtime = join(folder('XDG_RUNTIME_DIR', join(state, 'runtime')), 'clawctl');
+  const config = folder('XDG_CONFIG_HOME', () => join(home ?? ownHome(), '.config'));
+  const state = folder('XDG_STATE_HOME', () => join(home ?? ownHome(), '.local', 'state'));
+  const runtime = folder('XDG_RUNTIME_DIR', () => join(state, 'runtime'));
   return {
     config,
     state,
@@ -50,4 +52,20 @@ export function pathsOf(environment: Environment = process.env, home = homedir()
     kill: join(state, 'egress.kill'),
     machineKill: '/etc/clawctl/egress.kill',
   };
+}
+
+/** A container may run us as a user that nobody has written down. */
+function ownHome(): string {
+  let home = '';
+  try {
+    home = homedir();
+  } catch {
+    // there is none
+  }
+  if (isAbsolute(home)) return home;
+  throw new Failure(
+    'usage',
+    'This user has no home, so nobody knows where the policy and the records are.',
+    'Set HOME, or XDG_CONFIG_HOME and XDG_STATE_HOME, to whole paths.',
+  );
 }
