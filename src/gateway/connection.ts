@@ -32,7 +32,6 @@ import { countUp, Slot } from './usage.ts';
 
 /** How far it has come. `refused`: not closed yet, because the client is being told why. */
 type Stage = 'deciding' | 'dialling' | 'open' | 'refused' | 'closed';
-
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** Where the client speaks first, whatever rule opened the port. */
