@@ -3,6 +3,7 @@ import { Database } from 'bun:sqlite';
 import { existsSync } from 'node:fs';
 import { Failure } from '../base/failure.ts';
 import type { Notification } from './channels/message.ts';
+import { LONGEST_PAUSE, missedBefore, type Span } from './counting/presence.ts';
 import type { Silence } from './engine/mutes.ts';
 import type { Incident } from './incident.ts';
 
@@ -37,6 +38,8 @@ export interface AlertsReading {
   due(now: number): string[];
   /** The policies by whose alerts was evaluated last. */
   sources(): string[];
+  /** When nobody evaluated, as far as that is known; oldest first. */
+  missed(now: number): Span[];
   close(): void;
 }
 
@@ -110,6 +113,11 @@ export function openAlertsReading(path: string): AlertsReading | null {
         now,
       ).map(({ lane }) => lane),
     sources: () => all<{ source: string }>('SELECT source FROM ruleset').map(({ source }) => source),
+    missed(now) {
+      const spans = all<Span>('SELECT since, until FROM missed ORDER BY since');
+      const at = all<{ at: number }>('SELECT at FROM engine')[0]?.at ?? 0;
+      return missedBefore(now, now - at > LONGEST_PAUSE ? [...spans, { since: at, until: now }] : spans);
+    },
     close: () => db.close(),
   };
 }

@@ -4,7 +4,7 @@ import type { AlertRule } from '../policy/alerts/alertrule.ts';
 import type { Policy } from '../policy/policy.ts';
 import { createHistory } from './counting/history.ts';
 import { NewDomains } from './counting/newdomains.ts';
-import { Presence } from './counting/presence.ts';
+import { Presence, type Span } from './counting/presence.ts';
 import { createDetectors } from './detectors/detectors.ts';
 import { describe } from './engine/describe.ts';
 import { Evaluation } from './engine/evaluation.ts';
@@ -30,6 +30,8 @@ export interface ReplayOptions {
   /** Wall times in milliseconds. */
   since: number;
   until: number;
+  /** When nobody watched, oldest first. */
+  missed: readonly Span[];
 }
 
 export interface Replayed {
@@ -41,7 +43,7 @@ export interface Replayed {
 }
 
 /** Throws Failure where the store cannot be read. */
-export function replay({ store, rules, policy, since, until }: ReplayOptions): Replayed {
+export function replay({ store, rules, policy, since, until, missed }: ReplayOptions): Replayed {
   const reading = createReading(store);
   const history = createHistory((empty, question) => reading.ask(empty, question));
   const remembered = new Map<string, number>();
@@ -49,7 +51,7 @@ export function replay({ store, rules, policy, since, until }: ReplayOptions): R
     get: (key: string) => remembered.get(key) ?? null,
     set: (key: string, value: number) => void remembered.set(key, value),
   };
-  const presence = new Presence([]);
+  const presence = new Presence(missed);
   const newDomains = new NewDomains();
   const detectors = createDetectors(rules, { policy: () => policy, memory });
   const evaluation = new Evaluation({

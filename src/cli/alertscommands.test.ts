@@ -256,10 +256,15 @@ describe('replay', () => {
 
   test('shows what would have fired, once for each cool-down, and changes nothing', async () => {
     const recorder = await openRecorder({ store: join(person.home, 'state/clawctl/egress.db') });
-    await recorder.decide(refused('x.tk', 50 * HOUR, 0));
-    for (let n = 1; n <= 101; n++) await recorder.decide(refused(`a${n}.test`, 30 * HOUR - n, n));
-    for (let n = 1; n <= 100; n++) await recorder.decide(refused(`a${n}.test`, 20 * HOUR - n, 200 + n));
-    for (let n = 1; n <= 150; n++) await recorder.decide(refused(`a${n}.test`, 10 * HOUR - n, 400 + n));
+    const many = (count: number, ago: number, first: number) =>
+      Array.from({ length: count }, (_, n) => refused(`a${first + n}.test`, ago - n, first + n));
+    const rows = [
+      refused('x.tk', 50 * HOUR, 0),
+      ...many(101, 30 * HOUR, 1),
+      ...many(100, 20 * HOUR, 201),
+      ...many(150, 10 * HOUR, 401),
+    ];
+    await Promise.all(rows.map((row) => recorder.decide(row)));
     await recorder.close();
     const before = await person.json('egress stats --last 7d --json');
     const { items } = await person.json('egress alerts replay --last 7d --json');

@@ -10,10 +10,21 @@ export interface Span {
 
 /** A pause between two looks that is longer than this was a sleep or an outage, milliseconds. */
 export const LONGEST_PAUSE = 10_000;
-/** As long as the longest window, and a day. */
+/** For how long it is known, milliseconds: as long as the longest window, and a day. */
 const KEPT = 8 * 86_400_000;
 const MOST_SPANS = 1_000;
 const MOST_AGENTS = 2_000;
+
+/** What somebody who looks back has to take for missed: what is known of it, and all before that. `missed` oldest first. */
+export function missedBefore(now: number, missed: readonly Span[]): Span[] {
+  const unknown = { since: 0, until: now - KEPT };
+  const apart = missed.filter(({ since, until }) => {
+    if (since > unknown.until) return true;
+    unknown.until = Math.max(unknown.until, until);
+    return false;
+  });
+  return [unknown, ...apart];
+}
 
 interface AgentPresence {
   sessions: Set<string>;

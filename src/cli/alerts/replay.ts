@@ -5,7 +5,7 @@ import { pathsOf } from '../../base/paths.ts';
 import { alertsOf } from '../../policy/policy.ts';
 import { iso, number, printJson, printTable, say, sayRaw, when } from '../output.ts';
 import { filterOf, type SpanOptions, spanText } from '../timespan.ts';
-import { alertNamed, policyOf } from './desk.ts';
+import { alertNamed, ask, policyOf } from './desk.ts';
 import { aboutText, hostsText, incidentJson, painted } from './items.ts';
 
 export function replay(
@@ -18,6 +18,8 @@ export function replay(
   const { since } = filterOf(options, now);
   const { incidents, rows, oldest } = replayRecords({
     ...{ store: pathsOf().store, rules, policy, since, until: now },
+    // Where nobody ever evaluated, nobody is known to have watched.
+    missed: ask([{ since: 0, until: now }], (reading) => reading.missed(now)),
   });
   if (options.json === true) {
     const items = incidents.map(incidentJson);
