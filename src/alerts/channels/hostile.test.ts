@@ -1,12 +1,15 @@
 /** Whatever an agent chose, it is text to every channel: no link, no mention, no markup, no header, no option. */
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
+import type { EmailChannel } from '../../policy/alerts/channel.ts';
 import { desktopCommand } from './desktop.ts';
 import { safeJson } from './document.ts';
 import { notificationOf } from './incident.fixture.ts';
 import { type Message, messageOf } from './message.ts';
 import { htmlOf, subjectOf, textOf } from './page.ts';
 import { pagerDutyBody } from './pagerduty.ts';
+import { openMailServer } from './receiver.fixture.ts';
+import { send } from './send.ts';
 import { slackBody } from './slack.ts';
 
 const ATTEMPTS = [
@@ -35,6 +38,8 @@ const ATTEMPTS = [
   '$(reboot)',
   'a\r\nBcc: victim@company.com\r\n\r\n',
   'a\u2028b\u202eevil\u0000',
+  '=?utf-8?B?CkJjYzogdmljdGltQGNvbXBhbnkuY29t?=',
+  '\r\n.\r\nMAIL FROM:<x@company.com>',
   '--help',
   '-u critical',
   'xn--pple-43d.test',
@@ -148,6 +153,67 @@ describe('what an agent chose', () => {
     });
   });
 });
+
+/** A name, an address or a URL, whatever stands before and behind it. */
+const JOINED = /:\/\/|www\.|[a-z0-9-]\.[a-z]{2,}|[\w\]]@|@\w|\bmailto:|\btel:\S/iu;
+
+test('what an agent chose becomes no link where words of ours stand beside it, in any channel', () => {
+  check((notification, message) => {
+    const strings: string[] = [];
+    const collect = (key: string, value: unknown) => {
+      if (typeof value === 'string' && key !== 'timestamp') strings.push(value);
+      return value;
+    };
+    JSON.stringify(pagerDutyBody(notification, message, 'k', 'here'), collect);
+    const sections = slackBody(notification, message) as { blocks: [object, { elements: object[] }] };
+    for (const { elements } of sections.blocks[1].elements as { elements: { text: string }[] }[])
+      strings.push(elements.map(({ text }) => text).join(''));
+    const html = htmlOf(message).replace(/<[^>]*>/g, '');
+    for (const text of [
+      ...strings,
+      textOf(message),
+      subjectOf(message),
+      html,
+      desktopCommand(message, 'low')[5]!,
+    ])
+      expect(text).not.toMatch(JOINED);
+  });
+});
+
+test('what an agent chose adds no header, no recipient and no command to a mail', async () => {
+  const server = await openMailServer();
+  try {
+    const channel: EmailChannel = {
+      name: 'mail',
+      type: 'email',
+      host: '127.0.0.1',
+      port: server.port,
+      security: 'none',
+      username: null,
+      password: null,
+      ca: null,
+      from: 'a@company.test',
+      to: [],
+    };
+    for (const text of ATTEMPTS) {
+      const notification = notificationOf({
+        hosts: [{ host: text, count: 1, reason: text }],
+        ...{ agents: [text], group: { agent: text, host: text }, finding: text, decidingRule: text },
+      });
+      const sent = await send({ channel, to: ['b@company.test'], notification });
+      expect(sent.state).toBe('delivered');
+    }
+  } finally {
+    await server.close();
+  }
+  expect(server.mails).toHaveLength(ATTEMPTS.length);
+  const namesOf = (mail: string) =>
+    [...mail.slice(0, mail.indexOf('\r\n\r\n')).matchAll(/^([A-Za-z-]+):/gm)].map(([, name]) => name);
+  for (const { from, to, text } of server.mails) {
+    expect([from, to]).toEqual(['a@company.test', ['b@company.test']]);
+    expect(namesOf(text)).toEqual(namesOf(server.mails[0]!.text));
+  }
+}, 20_000);
 
 test('a command that is suggested names the host so that our own commands take it back', () => {
   const lines = messageOf(notificationOf()).commands.map(({ line }) => line);
