@@ -1,5 +1,6 @@
 /** Alerts of a gateway as a service: about itself, and about what its agents do. */
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { verifyStore } from '../src/events/verify.ts';
 import { connectBy, freePort, openService, type Service } from './rig/service.ts';
@@ -58,6 +59,17 @@ describe('a service', () => {
     process.kill(workers[1]!.pid, 'SIGKILL');
     expect(await incidents('gateway_restarted', 1)).toHaveLength(1);
   });
+});
+
+test('a damaged store of alerts is moved aside, told of, and alerts go on', async () => {
+  const state = join(service.folder, 'state/clawctl');
+  mkdirSync(state, { recursive: true });
+  writeFileSync(join(state, 'alerts.db'), 'this is no database, and never was one\n'.repeat(100));
+  service.writePolicy(policy());
+  await service.serve('--workers', '1');
+  for (const end = performance.now() + 5_000; performance.now() < end; await Bun.sleep(50))
+    if (readdirSync(state).some((name) => name.startsWith('alerts.db.corrupt-'))) break;
+  expect(await incidents('store_failing', 1)).toMatchObject([{ state: 'firing', severity: 'critical' }]);
 });
 
 test('much that is sent on one connection is told of while it lasts, and counted once', async () => {

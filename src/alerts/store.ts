@@ -6,7 +6,8 @@
 import { Database } from 'bun:sqlite';
 import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
 import { Failure } from '../base/failure.ts';
-import { makeFolder } from '../events/store.ts';
+import { identityOf, isCorrupt, makeFolder, moveAside } from '../events/store.ts';
+import { notice } from './audit.ts';
 import { OUTBOX_TABLES } from './delivery/outboxtables.ts';
 
 const VERSION = 1;
@@ -51,19 +52,20 @@ const SCHEMA = `
   PRAGMA user_version = ${VERSION};
 `;
 
-/** Opens the database for writing, creating file and tables as needed. Throws Failure. */
+/**
+ * Opens the database for writing, creating file and tables as needed; a damaged one is moved aside and begun anew.
+ * Throws Failure.
+ */
 export function openAlertStore(path: string): Database {
+  const identity = identityOf(path);
   try {
-    makeFolder(path);
-    // SQLite gives its -wal and -shm files the mode of the database file, so that one is created first.
-    closeSync(openSync(path, 'a', 0o600));
-    if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o600);
-    const db = new Database(path, { readwrite: true, strict: true });
-    db.run('PRAGMA busy_timeout = 3000');
-    db.run('PRAGMA journal_mode = WAL');
-    db.run('PRAGMA synchronous = NORMAL');
-    db.transaction(() => ensureSchema(db, path)).immediate();
-    return db;
+    try {
+      return open(path);
+    } catch (error) {
+      if (!isCorrupt(error)) throw error;
+      replaceDamaged(path, identity);
+      return open(path);
+    }
   } catch (error) {
     if (error instanceof Failure) throw error;
     throw new Failure(
@@ -71,6 +73,36 @@ export function openAlertStore(path: string): Database {
       `The alerts' store ${path} cannot be used: ${(error as Error).message}.`,
       `Make it and its folder writable for this user, or move it away: alerts begin anew.`,
     );
+  }
+}
+
+/** Moves it aside, unless somebody has put another in its place meanwhile, and leaves a notice in the new one. */
+export function replaceDamaged(path: string, identity: string | null): void {
+  if (identity === null || identityOf(path) !== identity) return;
+  const now = Date.now();
+  const aside = moveAside(path, now);
+  const db = open(path);
+  db.transaction(() =>
+    notice(db, now, 'store-replaced', `The alerts' store was damaged and has been moved to ${aside}.`),
+  ).immediate();
+  db.close();
+}
+
+function open(path: string): Database {
+  makeFolder(path);
+  // SQLite gives its -wal and -shm files the mode of the database file, so that one is created first.
+  closeSync(openSync(path, 'a', 0o600));
+  if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o600);
+  const db = new Database(path, { readwrite: true, strict: true });
+  try {
+    db.run('PRAGMA busy_timeout = 3000');
+    db.run('PRAGMA journal_mode = WAL');
+    db.run('PRAGMA synchronous = NORMAL');
+    db.transaction(() => ensureSchema(db, path)).immediate();
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
   }
 }
 

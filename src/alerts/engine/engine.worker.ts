@@ -7,11 +7,12 @@ import { compileFromNowOn } from '../../base/compiler.ts';
 import { type LoadedPolicy, loadPolicy } from '../../config/load.ts';
 import { type WatchedTokens, watchTokens } from '../../config/tokens.ts';
 import { watchPolicy } from '../../config/watch.ts';
+import { identityOf, isCorrupt } from '../../events/store.ts';
 import { alertsOf, channelsOf } from '../../policy/policy.ts';
 import { notice } from '../audit.ts';
 import { createDeliveries } from '../delivery/delivery.ts';
 import { createOutbox } from '../delivery/outbox.ts';
-import { openAlertStore } from '../store.ts';
+import { openAlertStore, replaceDamaged } from '../store.ts';
 import { createEngine } from './engine.ts';
 import type { AlertsMessage, AlertsPlaces } from './start.ts';
 
@@ -63,10 +64,11 @@ async function watch(places: AlertsPlaces): Promise<void> {
       try {
         parts ??= open(places, policy, (agent) => tokensFollowed.tokens()?.has(agent) === true);
         wait = step(parts);
-      } catch {
+      } catch (error) {
         // A database that cannot be used now can be later; `doctor` says what is wrong with it.
         parts?.engine.close();
         await parts?.deliveries.close();
+        if (parts !== null && isCorrupt(error)) parts.replace();
         parts = null;
       }
       if (wait > 0) await Promise.race([Bun.sleep(wait), new Promise<void>((resolve) => (wake = resolve))]);
@@ -91,6 +93,7 @@ function open(
   isKnown: (agent: string) => boolean,
 ) {
   const db = openAlertStore(paths.alerts);
+  const identity = identityOf(paths.alerts);
   const outbox = createOutbox(db, systemClock, {
     notice: (topic, text) => notice(db, systemClock.now(), topic, text),
   });
@@ -100,7 +103,7 @@ function open(
   });
   const deliveries = createDeliveries({ outbox, channels: () => channelsOf(policy()) });
   deliveries.start();
-  return { engine, deliveries };
+  return { engine, deliveries, replace: () => replaceDamaged(paths.alerts, identity) };
 }
 
 /** Answers when to look again. */
