@@ -344,9 +344,8 @@ export class Connection implements Judge {
     if (this.#rules.some(({ until }) => until !== null && until <= now))
       this.#judgeAgain(this.#policy, this.#target!);
     this.#rows.progress(monotonic);
-    const { moved } = this.#relay;
-    if (moved !== this.#movedBytes) {
-      this.#movedBytes = moved;
+    if (this.#relay.moved !== this.#movedBytes) {
+      this.#movedBytes = this.#relay.moved;
       this.#movedAt = monotonic;
     } else if (monotonic - this.#movedAt >= idle) this.#cut('idle-timeout');
   }
