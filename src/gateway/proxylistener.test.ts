@@ -175,7 +175,7 @@ describe('with TLS', () => {
     await new Promise<void>((resolve) => {
       client.on('data', (bytes) => {
         text += bytes.toString('latin1');
-        if (text.includes(until)) resolve();
+        if (text.endsWith(until)) resolve();
       });
       for (const event of ['end', 'error', 'close']) client.on(event, () => resolve());
     });
@@ -186,11 +186,13 @@ describe('with TLS', () => {
 
   for (const proxyProtocol of [[], loopback])
     test(`a proxy is reached ${proxyProtocol.length > 0 ? 'behind a balancer' : 'directly'}, and reads as any other`, async () => {
-      const server = origin((end) => end.send(`server${'x'.repeat(300_000)}done`));
+      // So much of it that without TLS the kernel would carry it.
+      const much = 'x'.repeat(24 << 20);
+      const server = origin((end) => end.send(`server${much}done`));
       const gate = proxied({ policy, originPort: server.port, proxy: { tls, proxyProtocol } });
       const clear = proxyProtocol.length > 0 ? header() : '';
       const open = await over(gate.port, clear, connectTo('good.test:22'), 'done');
-      expect(open).toBe(`${CONNECTED}server${'x'.repeat(300_000)}done`);
+      expect(open === `${CONNECTED}server${much}done`).toBe(true);
       const refused = await over(gate.port, clear, connectTo('evil.test:22'), 'never');
       expect(refused).toContain('evil.test:22 refused (no-rule)');
       const bySocks = await over(gate.port, clear, socks.greeting + socks.request('evil.test', 22), 'never');

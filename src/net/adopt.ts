@@ -2,7 +2,7 @@
 import { nativeHandlers, Socket } from './socket.ts';
 
 const HANDLERS = nativeHandlers((native) => {
-  const socket = new Socket(native);
+  const socket = new Socket(native, false);
   const { resolve } = native.data as unknown as PromiseWithResolvers<Socket>;
   native.data = socket;
   resolve(socket);

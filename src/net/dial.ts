@@ -104,7 +104,7 @@ interface Attempt {
 /** Made once: until it is connected, a native socket's `data` is its attempt. */
 const HANDLERS = nativeHandlers((native) => {
   const { dialling, address } = native.data as unknown as Attempt;
-  const socket = new Socket(native);
+  const socket = new Socket(native, false);
   native.data = socket;
   dialling.connected(socket, address);
 });

@@ -2,14 +2,16 @@
  * TLS on a connection that began with something else, which is what a balancer's header makes of it: Bun's own
  * TLS sockets cannot be given the octets that were read too early. Slower than a TLS listener, and for this alone.
  */
-import { Duplex } from 'node:stream';
-import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
+import type { Duplex } from 'node:stream';
+import type { SecureContext, TLSSocket } from 'node:tls';
 import type { ListenerTls } from './listen.ts';
 import { type Native, Socket } from './socket.ts';
 
 /** What makes TLS sockets of one certificate; throws where it or its key is none. */
 export function securing(tls: ListenerTls): (raw: Socket, first: Uint8Array) => Socket {
-  const context = createSecureContext({ cert: tls.certificate, key: tls.key });
+  const context = process
+    .getBuiltinModule('node:tls')
+    .createSecureContext({ cert: tls.certificate, key: tls.key });
   return (raw, first) => new Secured(raw, first, context).socket;
 }
 
@@ -28,7 +30,10 @@ class Secured {
     first: Uint8Array,
     secureContext: SecureContext,
   ) {
-    this.socket = new Socket(this as unknown as Native);
+    this.socket = new Socket(this as unknown as Native, true);
+    // Loaded where it is needed: every fenced command would wait for it.
+    const { Duplex } = process.getBuiltinModule('node:stream');
+    const { TLSSocket } = process.getBuiltinModule('node:tls');
     this.#stream = new Duplex({
       allowHalfOpen: true,
       read: () => raw.resume(),

@@ -56,7 +56,7 @@ export class Socket {
   /** `encrypted`: the runtime speaks TLS with the peer, so what we read and write is not what is on the wire. */
   constructor(
     native: Native,
-    private readonly encrypted = false,
+    private readonly encrypted: boolean,
   ) {
     this.#native = native;
   }
