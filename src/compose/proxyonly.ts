@@ -9,6 +9,7 @@ import { compileFromNowOn } from '../base/compiler.ts';
 import { Failure } from '../base/failure.ts';
 import { digestOf } from '../config/tokens.ts';
 import { createIdentity } from '../gateway/identity.ts';
+import { serveProxy } from '../gateway/proxylistener.ts';
 import { describe, killsText, openCore, type Telling } from './core.ts';
 import { counted, type FenceRequest, type Outcome, type Tally } from './fence.ts';
 
@@ -42,7 +43,7 @@ export async function serveProxyOnly(request: ProxyOnlyRequest, telling: Telling
     closers,
   );
   core.onKills = (kills) => telling.alarm(killsText(kills));
-  const { port } = core.gateway.serveProxy({
+  const { port } = serveProxy(core.gateway, {
     where: { hostname: '127.0.0.1', port: 0 },
     proxyProtocol: [],
     agent: null,

@@ -14,6 +14,7 @@ import { serveStub } from '../dns/serve.ts';
 import { createStub } from '../dns/stub.ts';
 import { createSyntheticAddresses } from '../dns/synthetic.ts';
 import { createIdentity } from '../gateway/identity.ts';
+import { serveProxy } from '../gateway/proxylistener.ts';
 import type { Refusal } from '../gateway/refusal.ts';
 import { type Counted, UNIDENTIFIED } from '../gateway/session.ts';
 import { leavingRoom } from '../gateway/usage.ts';
@@ -175,7 +176,7 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
       case 'proxy': {
         const { proxyProtocol } = entry;
         const listeners = copies.map((fd) =>
-          gateway.serveProxy({ where: { fd }, ...tls, proxyProtocol, agent, session }),
+          serveProxy(gateway, { where: { fd }, ...tls, proxyProtocol, agent, session }),
         );
         return () => {
           for (const listener of listeners) listener.close();

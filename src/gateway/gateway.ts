@@ -15,7 +15,7 @@ import { Connection } from './connection.ts';
 import type { Spare } from './forwardorigins.ts';
 import { because } from './gates.ts';
 import { createIdentity, type Identities } from './identity.ts';
-import { type ProxyListenerOptions, serveProxy } from './proxylistener.ts';
+import type { ProxyContext } from './proxylistener.ts';
 import { type Refusal, refusalOf } from './refusal.ts';
 import { type Counted, type Names, NO_NAMES, Session, UNIDENTIFIED } from './session.ts';
 import { AllStanding } from './standing.ts';
@@ -72,7 +72,11 @@ export interface RefusedPacket {
 
 export interface Gateway {
   serveTransparent(options: TransparentOptions): Listener;
-  serveProxy(options: ProxyListenerOptions): Listener;
+  /**
+   * A listener of another kind, of which the gateway knows nothing and a fence loads nothing: `open` makes it with
+   * what it is given.
+   */
+  serveBy(open: (context: ProxyContext) => Listener): Listener;
   /** Records a refused packet with the session it came from. */
   refusePacket(session: string, packet: RefusedPacket): void;
   /** Records that so many packets were refused of which nothing else is known. */
@@ -173,10 +177,10 @@ export function createGateway(options: GatewayOptions): Gateway {
       listeners.push(listener);
       return listener;
     },
-    serveProxy(proxy) {
-      const listener = serveProxy(proxy, {
+    serveBy(open) {
+      const listener = open({
         ...{ around, waiting, spare, isFull, admit },
-        sessionOf: (agent) => sessionOf(proxy.session, agent, NO_NAMES),
+        sessionOf: (session, agent) => sessionOf(session, agent, NO_NAMES),
       });
       listeners.push(listener);
       return listener;

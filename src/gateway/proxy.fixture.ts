@@ -3,7 +3,7 @@ import { digestOf } from '../config/tokens.ts';
 import { dial } from '../net/dial.ts';
 import { address, End, gateway } from './gateway.fixture.ts';
 import { createIdentity } from './identity.ts';
-import type { ProxyListenerOptions } from './proxylistener.ts';
+import { type ProxyListenerOptions, serveProxy } from './proxylistener.ts';
 
 export const TOKEN = 'k7Yd-secret';
 
@@ -20,7 +20,7 @@ export function proxied(setting: Setting) {
     },
   });
   const where = { hostname: '127.0.0.1', port: 0 };
-  const { port } = fence.gateway.serveProxy({ where, agent: 'bot', session: 'p1', ...setting.proxy });
+  const { port } = serveProxy(fence.gateway, { where, agent: 'bot', session: 'p1', ...setting.proxy });
 
   async function connect(): Promise<End> {
     const dialled = await dial([address('127.0.0.1')], port, { timeout: 2_000 });

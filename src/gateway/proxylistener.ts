@@ -11,6 +11,7 @@ import { Forward } from './forward.ts';
 import type { ForwardContext } from './forwardcontext.ts';
 import type { Spare } from './forwardorigins.ts';
 import { because } from './gates.ts';
+import type { Gateway } from './gateway.ts';
 import { type Beginning, Greeting, type GreetingContext } from './greeting.ts';
 import { type Session, UNIDENTIFIED } from './session.ts';
 import type { Surroundings } from './surroundings.ts';
@@ -34,15 +35,21 @@ export interface ProxyContext {
   around: Surroundings;
   waiting: Waiting;
   spare: Spare;
-  sessionOf(agent: string): Session;
+  sessionOf(session: string, agent: string): Session;
   /** Whether there is no descriptor left for one more. */
   isFull(): boolean;
   /** Hands on a client that has said what it wants. */
   admit(arrival: Arrival): void;
 }
 
-export function serveProxy(options: ProxyListenerOptions, context: ProxyContext): Listener {
-  const { around, waiting, sessionOf, isFull, admit } = context;
+/** A proxy on this gateway. */
+export function serveProxy(gateway: Gateway, options: ProxyListenerOptions): Listener {
+  return gateway.serveBy((context) => listenAsProxy(options, context));
+}
+
+function listenAsProxy(options: ProxyListenerOptions, context: ProxyContext): Listener {
+  const { around, waiting, isFull, admit } = context;
+  const sessionOf = (agent: string) => context.sessionOf(options.session, agent);
   const { proxyProtocol = [], agent = null, tls = null } = options;
   /** What a balancer says comes before TLS begins. */
   const isBehind = tls !== null && proxyProtocol.length > 0;

@@ -7,6 +7,7 @@ import { createSyntheticAddresses } from '../../src/dns/synthetic.ts';
 import type { DecisionEvent, Event, Recorder } from '../../src/events/event.ts';
 import { createGateway } from '../../src/gateway/gateway.ts';
 import { createIdentity } from '../../src/gateway/identity.ts';
+import { serveProxy } from '../../src/gateway/proxylistener.ts';
 import { parseAddress } from '../../src/names/address.ts';
 import { parseHost } from '../../src/names/host.ts';
 import type { Socket } from '../../src/net/socket.ts';
@@ -124,7 +125,7 @@ export async function createSubject(upstream = '127.0.0.1'): Promise<Gateway> {
     dnsTcp: [openListener('loopback4', DNS_PORT)],
   });
   for (const port of [PROXY_PORT, CLOSED_PROXY_PORT])
-    gateway.serveProxy({ where: { hostname: '127.0.0.1', port }, agent: null, session: 'proxy' });
+    serveProxy(gateway, { where: { hostname: '127.0.0.1', port }, agent: null, session: 'proxy' });
   const ports = new Map<string, number>();
   return {
     load(text, limits = {}) {

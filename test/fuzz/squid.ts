@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { install, startSquid } from '../../bench/peers.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { createGateway } from '../../src/gateway/gateway.ts';
+import { serveProxy } from '../../src/gateway/proxylistener.ts';
 import { parseAddress } from '../../src/names/address.ts';
 import { compile } from '../../src/policy/compile.ts';
 import { readDocument } from '../../src/policy/document.ts';
@@ -98,7 +99,7 @@ export async function createSquidTargets(): Promise<{
     selfAddresses: [],
     onRefusal() {},
   });
-  const { port } = gateway.serveProxy({
+  const { port } = serveProxy(gateway, {
     where: { hostname: '127.0.0.1', port: 0 },
     agent: 'fuzz',
     session: 'fuzz',
