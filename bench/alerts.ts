@@ -5,12 +5,12 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { NewDomains } from '../src/alerts/counting/newdomains.ts';
+import { Presence } from '../src/alerts/counting/presence.ts';
+import { createOutbox } from '../src/alerts/delivery/outbox.ts';
 import { createEngine } from '../src/alerts/engine/engine.ts';
 import { Evaluation } from '../src/alerts/engine/evaluation.ts';
 import { Mutes } from '../src/alerts/engine/mutes.ts';
-import { NewDomains } from '../src/alerts/counting/newdomains.ts';
-import { createOutbox } from '../src/alerts/delivery/outbox.ts';
-import { Presence } from '../src/alerts/counting/presence.ts';
 import { openAlertStore } from '../src/alerts/store.ts';
 import { systemClock } from '../src/base/clock.ts';
 import { type Row, rowOf } from '../src/events/row.ts';
