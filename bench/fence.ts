@@ -13,7 +13,11 @@ const BINARY = join(ROOT, 'dist/clawctl');
 const GIGABYTE = 1e9;
 const ROUNDS = 5;
 /** Reachable by a fixed address, so that no name server is part of the measurement. */
-const POLICY = 'version: 1\nallow: [origin.test]\nhosts: { origin.test: 203.0.113.10 }\n';
+const POLICY = `version: 1
+allow: [origin.test]
+hosts: { origin.test: 203.0.113.10 }
+limits: { connections_per_second: 1000000, connections_per_second_per_agent: 1000000 }
+`;
 const TICKS_PER_SECOND = 100;
 
 /** CPU seconds that a process and its threads have used. proc_pid_stat(5): fields 14 and 15. */
