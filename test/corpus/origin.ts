@@ -3,6 +3,7 @@
  * each answered once it is complete.
  */
 import type { Socket } from 'bun';
+import { readingByLlhttp } from '../../src/wire/http/llhttp.fixture.ts';
 
 interface Request {
   /** `GET / HTTP/1.1`, as it came. */
@@ -37,53 +38,20 @@ export interface Origin {
 export const HEARD = 'heard';
 export const ANSWER = `HTTP/1.1 200 OK\r\nContent-Length: ${HEARD.length}\r\n\r\n${HEARD}`;
 
-interface Llhttp {
-  [callback: number]: unknown;
-  initialize(kind: number, owner: object): void;
-  execute(bytes: Uint8Array): number | Error;
-}
-interface LlhttpClass {
-  new (): Llhttp;
-  REQUEST: number;
-  kOnMessageBegin: number;
-  kOnHeadersComplete: number;
-  kOnBody: number;
-  kOnMessageComplete: number;
-}
-const { HTTPParser, allMethods } = (
-  process as unknown as { binding(name: string): { HTTPParser: LlhttpClass; allMethods: string[] } }
-).binding('http_parser');
-
 /** A parser that fills the visit in, and calls back for each complete request. */
 function readerOf(visit: Visit, onRequest: () => void): (bytes: Uint8Array) => void {
-  const parser = new HTTPParser();
-  parser.initialize(HTTPParser.REQUEST, {});
-  let request: Request = { line: '', headers: [], body: '' };
-  parser[HTTPParser.kOnMessageBegin] = () => {
-    visit.unfinished = true;
-  };
-  parser[HTTPParser.kOnHeadersComplete] = (...seen: [number, number, string[], number, string]) => {
-    const [major, minor, fields, method, target] = seen;
-    request = { line: `${allMethods[method]} ${target} HTTP/${major}.${minor}`, headers: [], body: '' };
-    for (let i = 0; i < fields.length; i += 2) request.headers.push([fields[i]!, fields[i + 1]!]);
-  };
-  parser[HTTPParser.kOnBody] = (part: Uint8Array) => {
-    request.body += Buffer.from(part).toString('latin1');
-  };
-  parser[HTTPParser.kOnMessageComplete] = () => {
-    visit.requests.push(request);
-    visit.unfinished = false;
-    onRequest();
-  };
+  const read = readingByLlhttp('REQUEST', {
+    begun: () => {
+      visit.unfinished = true;
+    },
+    complete: ({ method, target, version, headers, body }) => {
+      visit.requests.push({ line: `${method} ${target} HTTP/${version}`, headers, body });
+      visit.unfinished = false;
+      onRequest();
+    },
+  });
   return (bytes) => {
-    if (visit.broken) return;
-    let read: number | Error;
-    try {
-      read = parser.execute(Buffer.from(bytes));
-    } catch {
-      read = -1;
-    }
-    if (typeof read !== 'number' || read < 0) visit.broken = true;
+    if (!read(bytes)) visit.broken = true;
   };
 }
 

@@ -1,9 +1,10 @@
 /** HTTP messages, beside llhttp, the parser of Node. What we accept, it must read as we do. */
 import fc from 'fast-check';
 import { answerOfEverySplit, octets } from '../../src/wire/feeding.fixture.ts';
-import { type Body, createBodyReader } from '../../src/wire/http/body.ts';
+import { createBodyReader } from '../../src/wire/http/body.ts';
 import { HEAD_LIMITS } from '../../src/wire/http/fields.ts';
 import { parseRequestHead } from '../../src/wire/http/head.ts';
+import { contentOf, METHODS, readByLlhttp } from '../../src/wire/http/llhttp.fixture.ts';
 import { parseResponseHead } from '../../src/wire/http/response.ts';
 import { damaged, same, type Target, target, words } from './target.ts';
 
@@ -120,62 +121,11 @@ const many = (one: fc.Arbitrary<string>) =>
     2,
   );
 
-interface Llhttp {
-  [callback: number]: unknown;
-  initialize(kind: number, owner: object): void;
-  execute(bytes: Uint8Array): number | Error;
-  finish(): unknown;
-}
-interface LlhttpClass {
-  new (): Llhttp;
-  REQUEST: number;
-  RESPONSE: number;
-  kOnHeadersComplete: number;
-  kOnBody: number;
-  kOnMessageComplete: number;
-}
-const { HTTPParser, allMethods } = (
-  process as unknown as { binding(name: string): { HTTPParser: LlhttpClass; allMethods: string[] } }
-).binding('http_parser');
-
 /** One line a message: its first line, and its body. */
 function readByNode(bytes: Uint8Array, kind: 'REQUEST' | 'RESPONSE'): string[] {
-  const found: string[] = [];
-  let line = '';
-  let content = '';
-  const parser = new HTTPParser();
-  parser.initialize(HTTPParser[kind], {});
-  parser[HTTPParser.kOnHeadersComplete] = (...seen: [number, number, string[], number, string, number]) => {
-    const [, , , method, target, status] = seen;
-    line = kind === 'REQUEST' ? `${allMethods[method]} ${target}` : `${status}`;
-    content = '';
-  };
-  parser[HTTPParser.kOnBody] = (part: Uint8Array) => {
-    content += Buffer.from(part).toString('latin1');
-  };
-  parser[HTTPParser.kOnMessageComplete] = () => {
-    found.push(`${line} ${content}`);
-  };
-  try {
-    parser.execute(Buffer.from(bytes));
-  } catch {}
-  return found;
-}
-
-/** The content of a body and where it ends; null where it does not. */
-function contentOf(kind: Body, bytes: Uint8Array): { text: string; end: number } | null {
-  const progress = createBodyReader(kind).push(bytes);
-  if (progress.state !== 'done') return null;
-  const text = Buffer.from(bytes.subarray(0, progress.consumed)).toString('latin1');
-  if (kind.kind !== 'chunked') return { text, end: progress.consumed };
-  let content = '';
-  for (let at = 0; ; ) {
-    const size = Number.parseInt(text.slice(at), 16);
-    if (size === 0) return { text: content, end: progress.consumed };
-    const data = text.indexOf('\r\n', at) + 2;
-    content += text.slice(data, data + size);
-    at = data + size + 2;
-  }
+  return readByLlhttp(bytes, kind).map(
+    ({ method, target, status, body }) => `${kind === 'REQUEST' ? `${method} ${target}` : status} ${body}`,
+  );
 }
 
 /** The messages before whatever is malformed, unfinished, or the end of what Node would read as messages. */
@@ -196,7 +146,7 @@ function readByUs(bytes: Uint8Array): string[] {
 export const REQUESTS: readonly Target[] = [
   target('requests, beside llhttp', many(request), (bytes) => {
     const ours = readByUs(bytes);
-    if (ours.length === 0 || !ours.every((each) => allMethods.includes(each.split(' ')[0]!))) return false;
+    if (ours.length === 0 || !ours.every((each) => METHODS.includes(each.split(' ')[0]!))) return false;
     same('the requests', ours, readByNode(bytes, 'REQUEST').slice(0, ours.length));
     return true;
   }),

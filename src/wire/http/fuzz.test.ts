@@ -2,9 +2,10 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { answerOfEverySplit, mutate, octets } from '../feeding.fixture.ts';
-import { type Body, createBodyReader } from './body.ts';
+import { createBodyReader } from './body.ts';
 import { HEAD_LIMITS } from './fields.ts';
 import { parseRequestHead } from './head.ts';
+import { contentOf, METHODS, readByLlhttp } from './llhttp.fixture.ts';
 import { parseResponseHead } from './response.ts';
 
 const SEEDS = [
@@ -70,45 +71,12 @@ describe('whatever the bytes', () => {
   });
 });
 
-interface Llhttp {
-  [callback: number]: unknown;
-  initialize(kind: number, owner: object): void;
-  execute(bytes: Uint8Array): number | Error;
-}
-interface LlhttpClass {
-  new (): Llhttp;
-  REQUEST: number;
-  kOnHeadersComplete: number;
-  kOnBody: number;
-  kOnMessageComplete: number;
-}
-const { HTTPParser, allMethods } = (
-  process as unknown as { binding(name: string): { HTTPParser: LlhttpClass; allMethods: string[] } }
-).binding('http_parser');
-
 /** The requests that Node's parser sees in `bytes`, up to an error. */
 function readByNode(bytes: Uint8Array): string[] {
-  const requests: string[] = [];
-  let line = '';
-  let body = '';
-  const parser = new HTTPParser();
-  parser.initialize(HTTPParser.REQUEST, {});
-  parser[HTTPParser.kOnHeadersComplete] = (...seen: [number, number, string[], number, string]) => {
-    const [, , headers, method, target] = seen;
-    const host = headers.findIndex((name, i) => i % 2 === 0 && name.toLowerCase() === 'host');
-    line = `${allMethods[method]} ${target} ${host === -1 ? '' : headers[host + 1]}`;
-    body = '';
-  };
-  parser[HTTPParser.kOnBody] = (part: Uint8Array) => {
-    body += Buffer.from(part).toString('latin1');
-  };
-  parser[HTTPParser.kOnMessageComplete] = () => {
-    requests.push(`${line} ${body}`);
-  };
-  try {
-    parser.execute(Buffer.from(bytes));
-  } catch {}
-  return requests;
+  return readByLlhttp(bytes, 'REQUEST').map(({ method, target, headers, body }) => {
+    const host = headers.find(([name]) => name.toLowerCase() === 'host');
+    return `${method} ${target} ${host === undefined ? '' : host[1]} ${body}`;
+  });
 }
 
 /** The requests that we see in `bytes`, until something is malformed or missing; null if anything is. */
@@ -130,28 +98,13 @@ function readByUs(bytes: Uint8Array): string[] | null {
   return requests;
 }
 
-function contentOf(body: Body, bytes: Uint8Array): { text: string; end: number } | null {
-  const progress = createBodyReader(body).push(bytes);
-  if (progress.state !== 'done') return null;
-  const text = Buffer.from(bytes.subarray(0, progress.consumed)).toString('latin1');
-  if (body.kind !== 'chunked') return { text, end: progress.consumed };
-  let content = '';
-  for (let at = 0; ; ) {
-    const size = Number.parseInt(text.slice(at), 16);
-    if (size === 0) return { text: content, end: progress.consumed };
-    const data = text.indexOf('\r\n', at) + 2;
-    content += text.slice(data, data + size);
-    at = data + size + 2;
-  }
-}
-
 test('what we accept, Node accepts, with the same hosts and bodies', () => {
   const twice = mutated(SEEDS.flatMap((a) => SEEDS.map((b) => Uint8Array.from([...a, ...b]))));
   let accepted = 0;
   fc.assert(
     fc.property(fc.oneof(twice, mutated(SEEDS)), (bytes) => {
       const ours = readByUs(bytes);
-      if (ours === null || !ours.every((request) => allMethods.includes(request.split(' ')[0]!))) return;
+      if (ours === null || !ours.every((request) => METHODS.includes(request.split(' ')[0]!))) return;
       accepted++;
       // An absolute target's host counts for us, Host for Node: that both agree is part of what is tested.
       expect(readByNode(bytes).map(lower)).toEqual(ours.map(lower));
