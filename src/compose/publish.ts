@@ -8,7 +8,8 @@ import { type Listener, listenAt } from '../net/listen.ts';
 import { Relay } from '../net/relay.ts';
 import type { Socket, SocketHandler } from '../net/socket.ts';
 import { closeDescriptor, duplicateDescriptor } from '../os/descriptors.ts';
-import { beginDial, dialState, familyOf, isAtRest, renew } from '../os/dialers.ts';
+import { beginDial, dialState, familyOf, isAtRest } from '../os/dialers.ts';
+import { breakOff } from '../os/sockets.ts';
 
 export interface Publication {
   host: string;
@@ -41,7 +42,7 @@ export function publish(publications: readonly Publication[], dialers: readonly 
   const release = async (fd: number): Promise<void> => {
     for (const end = performance.now() + REST_MILLISECONDS; !isAtRest(fd) && performance.now() < end; )
       await Bun.sleep(20);
-    renew(fd);
+    breakOff(fd);
     free[familyOf(fd)].push(fd);
   };
   /** A connected socket, or null where nobody listens or all are taken. */
@@ -54,7 +55,7 @@ export function publish(publications: readonly Publication[], dialers: readonly 
         while (dialState(fd) === 'waiting' && performance.now() < end) await Bun.sleep(1);
         if (dialState(fd) === 'connected') return fd;
       }
-      renew(fd);
+      breakOff(fd);
       free[family].push(fd);
     }
     return null;
@@ -82,7 +83,7 @@ export function publish(publications: readonly Publication[], dialers: readonly 
     } finally {
       open.delete(near);
       if (fd !== null) {
-        if (broken) renew(fd);
+        if (broken) breakOff(fd);
         void release(fd);
       }
     }

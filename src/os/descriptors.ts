@@ -1,22 +1,24 @@
 /** Making, passing and closing file descriptors (unix(7), cmsg(3)). */
 import { EAGAIN, EINTR } from './errno.ts';
 import { addressOf, check, cString, errno, libc, OsError } from './libc.ts';
+import {
+  AF_UNIX,
+  MSG_DONTWAIT,
+  MSG_NOSIGNAL,
+  SO_RCVTIMEO,
+  SOCK_CLOEXEC,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from './socketaddress.ts';
 
-const AF_UNIX = 1;
-const SOCK_STREAM = 1;
-const SOCK_CLOEXEC = 0o2000000;
 const O_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1;
 const SO_PASSCRED = 16;
-const SO_RCVTIMEO = 20;
 const SCM_RIGHTS = 1;
 const SCM_CREDENTIALS = 2;
 const MFD_CLOEXEC = 1;
 const F_SETPIPE_SZ = 1031;
 const MSG_PEEK = 0x2;
 const MSG_CTRUNC = 0x8;
-const MSG_DONTWAIT = 0x40;
-const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 /** No message of ours carries more. The kernel's limit is 253. */
 export const MOST_DESCRIPTORS = 16;
@@ -40,9 +42,14 @@ export function socketPair(limit = 0): [number, number] {
   const ours = pair[0]!;
   const theirs = pair[1]!;
   check('setsockopt', libc.setsockopt(ours, SOL_SOCKET, SO_PASSCRED, new Int32Array([1]), 4));
-  const time = new BigInt64Array([BigInt(Math.floor(limit / 1000)), BigInt(limit % 1000) * 1000n]);
-  check('setsockopt', libc.setsockopt(ours, SOL_SOCKET, SO_RCVTIMEO, time, 16));
+  limitReads(ours, limit);
   return [ours, theirs];
+}
+
+/** A read that waits longer than so many milliseconds gives up with EAGAIN; 0: none does. */
+export function limitReads(fd: number, limit: number): void {
+  const time = new BigInt64Array([BigInt(Math.floor(limit / 1000)), BigInt(limit % 1000) * 1000n]);
+  check('setsockopt', libc.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, time, 16));
 }
 
 /** A pipe: the end to read from and the end to write to, closed on exec. */

@@ -1,17 +1,19 @@
 /**
  * Sockets that were opened inside a fence and are connected from outside it, to loopback in there: a socket stays in
  * the network that it was opened in. They are few and used again and again, since nobody can open more once the fence
- * is closed: connecting to AF_UNSPEC makes a socket as new (connect(2)).
+ * is closed: `breakOff` makes a socket as new.
  */
 import { check, errno, libc } from './libc.ts';
+import {
+  AF_INET,
+  AF_INET6,
+  loopbackAddress,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOL_SOCKET,
+} from './socketaddress.ts';
 
-const AF_UNSPEC = 0;
-const AF_INET = 2;
-const AF_INET6 = 10;
-const SOCK_STREAM = 1;
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1;
 const SOL_TCP = 6;
 const SO_ERROR = 4;
 const SO_DOMAIN = 39;
@@ -36,11 +38,7 @@ export function familyOf(fd: number): 4 | 6 {
 
 /** Begins to connect to a port of 127.0.0.1 or ::1. False: nobody listens there. */
 export function beginDial(fd: number, family: 4 | 6, port: number): boolean {
-  const address = Buffer.alloc(family === 4 ? 16 : 28); // struct sockaddr_in, sockaddr_in6
-  address.writeUInt16LE(family === 4 ? AF_INET : AF_INET6, 0);
-  address.writeUInt16BE(port, 2);
-  if (family === 4) address.set([127, 0, 0, 1], 4);
-  else address[23] = 1;
+  const address = loopbackAddress(family, port);
   if (libc.connect(fd, address, address.length) === 0) return true;
   return errno() === EINPROGRESS;
 }
@@ -54,13 +52,6 @@ export function dialState(fd: number): 'connected' | 'waiting' | 'failed' {
 /** Whether both sides have finished and everything has arrived. */
 export function isAtRest(fd: number): boolean {
   return stateOf(fd) === CLOSE;
-}
-
-/** Breaks off what it is connected to (RST, unless both sides have finished) and makes it as new. */
-export function renew(fd: number): void {
-  const nowhere = Buffer.alloc(16);
-  nowhere.writeUInt16LE(AF_UNSPEC, 0);
-  libc.connect(fd, nowhere, nowhere.length);
 }
 
 function stateOf(fd: number): number {

@@ -1,22 +1,27 @@
 /** Sockets that a service listens on: any address, several of one address, and UNIX sockets with their peers. */
+import { limitReads } from './descriptors.ts';
 import { EADDRINUSE, EAGAIN, ECONNREFUSED, ENOENT } from './errno.ts';
 import { check, cString, errno, libc, OsError, systemCall } from './libc.ts';
+import {
+  AF_INET6,
+  AF_UNIX,
+  familyIn,
+  IPV6_V6ONLY,
+  MSG_DONTWAIT,
+  MSG_NOSIGNAL,
+  SO_REUSEADDR,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOL_IPV6,
+  SOL_SOCKET,
+  socketAddress,
+} from './socketaddress.ts';
 import { type Architecture, numberOf, type SystemCall } from './syscalls.ts';
 
-const AF_UNIX = 1;
-const AF_INET = 2;
-const AF_INET6 = 10;
-const SOCK_STREAM = 1;
-const SOCK_DGRAM = 2;
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1;
-const SOL_IPV6 = 41;
-const SO_REUSEADDR = 2;
 const SO_REUSEPORT = 15;
 const SO_PEERCRED = 17;
-const SO_RCVTIMEO = 20;
-const IPV6_V6ONLY = 26;
 const MFD_CLOEXEC = 1;
 /** The kernel cuts it to net.core.somaxconn. */
 const BACKLOG = 4096;
@@ -31,21 +36,12 @@ export interface EndpointBytes {
   port: number;
 }
 
-function socketAddress({ bytes, port }: EndpointBytes): Buffer {
-  const isIpv4 = bytes.length === 4;
-  const address = Buffer.alloc(isIpv4 ? 16 : 28); // struct sockaddr_in, sockaddr_in6
-  address.writeUInt16LE(isIpv4 ? AF_INET : AF_INET6, 0);
-  address.writeUInt16BE(port, 2);
-  address.set(bytes, isIpv4 ? 4 : 8);
-  return address;
-}
-
 const on = new Int32Array([1]);
 
 /** `shared`: others of this user may be bound to the same (SO_REUSEPORT), and connections are spread over them. */
 function openBound(endpoint: EndpointBytes, type: number, shared: boolean): number {
-  const address = socketAddress(endpoint);
-  const family = address.readUInt16LE(0);
+  const address = socketAddress(endpoint.bytes, endpoint.port);
+  const family = familyIn(address);
   const fd = check('socket', libc.socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   try {
     // Of UDP sockets it would let another take the datagrams.
@@ -162,11 +158,6 @@ export function acceptUnix(listener: number, limit: number): number | null {
   }
 }
 
-function limitReads(fd: number, limit: number): void {
-  const time = new BigInt64Array([BigInt(Math.floor(limit / 1000)), BigInt(limit % 1000) * 1000n]);
-  check('setsockopt', libc.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, time, 16));
-}
-
 /** The process and the user at the other end of a UNIX socket, when it connected (unix(7)). */
 export function peerOf(fd: number): { pid: number; uid: number } {
   const credentials = new Int32Array(3);
@@ -181,8 +172,7 @@ export function sendToUnix(path: string, text: string): void {
   const length = path.startsWith('@') ? address.length - 1 : address.length;
   const fd = check('socket', libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   const bytes = Buffer.from(text);
-  const MSG_DONTWAIT_NOSIGNAL = 0x40 | 0x4000;
-  libc.sendto(fd, bytes, bytes.length, MSG_DONTWAIT_NOSIGNAL, address, length);
+  libc.sendto(fd, bytes, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL, address, length);
   libc.close(fd);
 }
 

@@ -2,6 +2,7 @@
  * Speaking netlink: a socket, requests, and one acknowledgement awaited for each. A fence whose network is not
  * exactly as asked for is no fence, so every acknowledgement other than success is an error.
  */
+import { limitReads } from './descriptors.ts';
 import { EINTR } from './errno.ts';
 import { check, errno, libc, OsError } from './libc.ts';
 import {
@@ -15,11 +16,10 @@ import {
   NLM_F_REQUEST,
   type Request,
 } from './netlinkmessage.ts';
+import { AF_INET, AF_INET6 } from './socketaddress.ts';
 
 const AF_NETLINK = 16;
 const SOCK_RAW_CLOEXEC = 3 | 0o2000000;
-const SOL_SOCKET = 1;
-const SO_RCVTIMEO = 20;
 const SOL_NETLINK = 270;
 const NETLINK_CAP_ACK = 10;
 const NETLINK_EXT_ACK = 11;
@@ -35,13 +35,11 @@ const RT_TABLE_LOCAL = 255;
 const RTPROT_BOOT = 3;
 const RT_SCOPE_HOST = 254;
 const RTN_LOCAL = 2;
-const AF_INET = 2;
-const AF_INET6 = 10;
 
 /** A socket to one part of the kernel. The caller closes it. Its reads give up after five seconds. */
 export function openNetlink(protocol: number): number {
   const fd = check('socket', libc.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, protocol), 'netlink');
-  check('setsockopt', libc.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, new BigInt64Array([5n, 0n]), 16));
+  limitReads(fd, 5_000);
   // Only for better words in errors: kernels without them refuse, and that is no matter.
   libc.setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, new Int32Array([1]), 4);
   libc.setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, new Int32Array([1]), 4);

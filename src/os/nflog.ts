@@ -16,6 +16,7 @@ import {
   number32,
 } from './netlinkmessage.ts';
 import { type Destination, destinationOf } from './refusedpacket.ts';
+import { MSG_DONTWAIT } from './socketaddress.ts';
 
 const NFULNL_MSG_PACKET = 0x400;
 const NFULNL_MSG_CONFIG = 0x401;
@@ -28,7 +29,6 @@ const COPIED_BYTES = 128;
 const SOL_NETLINK = 270;
 const NETLINK_NO_ENOBUFS = 5;
 const MOST_AT_ONCE = 4096;
-const MSG_DONTWAIT = 0x40;
 /** 192.0.0.8 port 9, struct sockaddr_in: the dummy address (RFC 7600) and the port that discards. */
 const NOWHERE = Buffer.of(2, 0, 0, 9, 192, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0);
 

@@ -1,23 +1,29 @@
 /** What the runtime's own sockets do not offer: sockets by descriptor, and options that tell of a redirection. */
 import { EADDRNOTAVAIL, EAFNOSUPPORT, ENOTSOCK } from './errno.ts';
 import { check, errno, libc, OsError } from './libc.ts';
+import {
+  AF_UNIX,
+  familyIn,
+  IPV6_V6ONLY,
+  LOOPBACK4,
+  LOOPBACK6,
+  loopbackAddress,
+  MSG_DONTWAIT,
+  MSG_NOSIGNAL,
+  SO_REUSEADDR,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOL_IPV6,
+  SOL_SOCKET,
+  socketAddress,
+} from './socketaddress.ts';
 
-const AF_UNIX = 1;
-const AF_INET = 2;
-const AF_INET6 = 10;
-const SOCK_STREAM = 1;
-const SOCK_DGRAM = 2;
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
 const SOL_IP = 0;
-const SOL_SOCKET = 1;
-const SOL_IPV6 = 41;
-const SO_REUSEADDR = 2;
 const SO_TYPE = 3;
 const SO_NETNS_COOKIE = 71;
 const SO_ORIGINAL_DST = 80; // linux/netfilter_ipv4.h; the number is the same for IPv6
-const IPV6_V6ONLY = 26;
-const MSG_DONTWAIT_NOSIGNAL = 0x40 | 0x4000;
 
 /**
  * Where a redirected connection was really going, or null where it was not redirected or the kernel has
@@ -32,7 +38,10 @@ export function originalDestination(fd: number, family: 4 | 6): { address: Uint8
   return { address: new Uint8Array(bytes), port: address.readUInt16BE(2) };
 }
 
-/** Breaks a TCP connection off with RST, whoever else holds a descriptor of it (connect(2), AF_UNSPEC). */
+/**
+ * Breaks a TCP connection off (RST, unless both sides have finished), whoever else holds a descriptor of it. The socket is
+ * as new then, and may be connected again (connect(2), AF_UNSPEC, which is 0).
+ */
 export function breakOff(fd: number): void {
   libc.connect(fd, new Uint8Array(16), 16);
 }
@@ -71,23 +80,16 @@ export function isFromOtherNetwork(fd: number): boolean {
 /** Where to bind: one loopback address, or every address of both families (of IPv4 where there is no IPv6). */
 export type Place = 'loopback4' | 'loopback6' | 'any4' | 'any';
 
-function socketAddress(place: Place, port: number): Buffer {
-  const isIpv4 = place === 'loopback4' || place === 'any4';
-  const address = Buffer.alloc(isIpv4 ? 16 : 28); // struct sockaddr_in, sockaddr_in6
-  address.writeUInt16LE(isIpv4 ? AF_INET : AF_INET6, 0);
-  address.writeUInt16BE(port, 2);
-  if (place === 'loopback4') address.set([127, 0, 0, 1], 4);
-  if (place === 'loopback6') address[23] = 1;
-  return address;
-}
+const BYTES: Readonly<Record<Place, Uint8Array>> = {
+  loopback4: LOOPBACK4,
+  loopback6: LOOPBACK6,
+  any4: new Uint8Array(4),
+  any: new Uint8Array(16),
+};
 
 function openBound(place: Place, port: number, type: number): number {
-  const address = socketAddress(place, port);
-  const fd = check(
-    'socket',
-    libc.socket(address.readUInt16LE(0), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
-    place,
-  );
+  const address = socketAddress(BYTES[place], port);
+  const fd = check('socket', libc.socket(familyIn(address), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), place);
   check('setsockopt', libc.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, new Int32Array([1]), 4));
   if (place === 'any')
     check('setsockopt', libc.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, new Int32Array([0]), 4));
@@ -125,12 +127,12 @@ export function openDatagram(place: Place, port: number): number {
  * Whether something came is for the other side to say.
  */
 export function knockAtPort(family: 4 | 6, port: number): void {
-  const address = socketAddress(family === 4 ? 'loopback4' : 'loopback6', port);
+  const address = loopbackAddress(family, port);
   for (const type of [SOCK_STREAM, SOCK_DGRAM]) {
-    const fd = libc.socket(address.readUInt16LE(0), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const fd = libc.socket(familyIn(address), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) continue;
     if (libc.connect(fd, address, address.length) === 0 && type === SOCK_DGRAM)
-      libc.send(fd, Buffer.of(0), 1, MSG_DONTWAIT_NOSIGNAL);
+      libc.send(fd, Buffer.of(0), 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     libc.close(fd);
   }
 }
