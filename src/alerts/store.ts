@@ -3,9 +3,9 @@
  * or holds up, the commit of a decision. The engine's cursor, the incidents that follow from the rows up to it and
  * the messages about them are committed together; that is what makes every message exactly one.
  */
-import { Database } from 'bun:sqlite';
-import { chmodSync, closeSync, openSync, statSync } from 'node:fs';
+import type { Database } from 'bun:sqlite';
 import { Failure } from '../base/failure.ts';
+import { type Layout, openDatabase } from '../events/database.ts';
 import { identityOf, isCorrupt, makeFolder, moveAside } from '../events/store.ts';
 import { notice } from './audit.ts';
 import { OUTBOX_TABLES } from './delivery/outboxtables.ts';
@@ -88,32 +88,11 @@ export function replaceDamaged(path: string, identity: string | null): void {
   db.close();
 }
 
+const LAYOUT: Layout = { name: "The alerts' store", version: VERSION, schema: SCHEMA };
+/** Milliseconds to wait for others. */
+const PATIENCE = 3_000;
+
 function open(path: string): Database {
   makeFolder(path);
-  // SQLite gives its -wal and -shm files the mode of the database file, so that one is created first.
-  closeSync(openSync(path, 'a', 0o600));
-  if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o600);
-  const db = new Database(path, { readwrite: true, strict: true });
-  try {
-    db.run('PRAGMA busy_timeout = 3000');
-    db.run('PRAGMA journal_mode = WAL');
-    db.run('PRAGMA synchronous = NORMAL');
-    db.transaction(() => ensureSchema(db, path)).immediate();
-    return db;
-  } catch (error) {
-    db.close();
-    throw error;
-  }
-}
-
-function ensureSchema(db: Database, path: string): void {
-  const { user_version: version } = db.query('PRAGMA user_version').get() as { user_version: number };
-  if (version > VERSION) {
-    throw new Failure(
-      'store-unwritable',
-      `The alerts' store ${path} was written by a newer version of this program.`,
-      'Use that version, or move the file away.',
-    );
-  }
-  if (version === 0) db.run(SCHEMA);
+  return openDatabase(path, LAYOUT, PATIENCE);
 }

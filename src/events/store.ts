@@ -2,10 +2,11 @@
  * The store's file: one SQLite database in WAL mode that any number of gateways on this machine share.
  * It is created for its owner alone, and a damaged one is moved aside whole, never deleted.
  */
-import { constants, Database } from 'bun:sqlite';
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs';
+import { constants, type Database } from 'bun:sqlite';
+import { chmodSync, existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Failure } from '../base/failure.ts';
+import { type Layout, openDatabase } from './database.ts';
 
 const VERSION = 1;
 /** Octets that the log's file keeps when it starts again. */
@@ -51,39 +52,20 @@ export function makeFolder(path: string): void {
   if ((statSync(folder).mode & 0o077) !== 0) chmodSync(folder, 0o700);
 }
 
+const LAYOUT: Layout = { name: 'The store', version: VERSION, schema: SCHEMA };
+/** Milliseconds to wait for others while the tables are made. */
+const PATIENCE = 300;
+
 /** Opens the store for writing, creating file and tables as needed. Throws what SQLite or the system throws. */
 export function openStore(path: string): Database {
-  // SQLite gives its -wal and -shm files the mode of the database file, so that one is created first.
-  closeSync(openSync(path, 'a', 0o600));
-  if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o600);
-  const db = new Database(path, { readwrite: true, strict: true });
-  try {
+  const db = openDatabase(path, LAYOUT, PATIENCE, (db) => {
     db.fileControl(constants.SQLITE_FCNTL_PERSIST_WAL, 1);
-    db.run('PRAGMA busy_timeout = 300');
-    db.run('PRAGMA journal_mode = WAL');
-    db.run('PRAGMA synchronous = NORMAL');
     // A checkpoint waits for the disk, so the keeper does it, not whoever commits.
     db.run('PRAGMA wal_autocheckpoint = 0');
     db.run(`PRAGMA journal_size_limit = ${LONGEST_LOG}`);
-    db.transaction(() => ensureSchema(db, path)).immediate();
-    db.run('PRAGMA busy_timeout = 0');
-    return db;
-  } catch (error) {
-    db.close();
-    throw error;
-  }
-}
-
-function ensureSchema(db: Database, path: string): void {
-  const { user_version: version } = db.query('PRAGMA user_version').get() as { user_version: number };
-  if (version > VERSION) {
-    throw new Failure(
-      'store-unwritable',
-      `The store ${path} was written by a newer version of this program.`,
-      'Use that version, or move the file away.',
-    );
-  }
-  if (version === 0) db.run(SCHEMA);
+  });
+  db.run('PRAGMA busy_timeout = 0');
+  return db;
 }
 
 /** The file's identity, to see that it is still the one that was opened; null where there is none. */
