@@ -9,19 +9,10 @@ import {
   type Receiver,
 } from '../src/alerts/channels/receiver.fixture.ts';
 import { openQueries } from '../src/events/queries.ts';
+import { GUIDE } from '../src/policy/alerts/guide.fixture.ts';
 import { linesOf } from './rig/lines.ts';
 import { finish, inRig, openWorld, type World } from './rig/world.ts';
 
-const GUIDE = `alerts:
-- name: blocked_request_spike
-  condition: blocked_requests > 100 in 5 minutes
-  severity: high
-  notify: security@company.com
-- name: suspicious_domain_attempt
-  condition: domain matches *.xyz, *.tk, *.ml
-  severity: critical
-  notify: [security@company.com, oncall]
-`;
 /** From the last request to the message, milliseconds; the rest is for a busy machine. */
 const SOON = 5_000;
 

@@ -11,19 +11,8 @@ import { openAlertStore } from '../alerts/store.ts';
 import { systemClock } from '../base/clock.ts';
 import type { DecisionEvent } from '../events/event.ts';
 import { openRecorder } from '../events/recorder.ts';
+import { GUIDE } from '../policy/alerts/guide.fixture.ts';
 import { createPerson, type Person } from './person.fixture.ts';
-
-/** As the guide has it. */
-const GUIDE = `alerts:
-- name: blocked_request_spike
-  condition: blocked_requests > 100 in 5 minutes
-  severity: high
-  notify: security@company.com
-- name: suspicious_domain_attempt
-  condition: domain matches *.xyz, *.tk, *.ml
-  severity: critical
-  notify: [security@company.com, oncall]
-`;
 
 const leases: Lease[] = [];
 let person: Person;

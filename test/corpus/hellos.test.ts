@@ -1,12 +1,11 @@
 /** Every ClientHello that ever fooled somebody, by every door: only those that plainly name the host get through. */
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import { inRig } from '../rig/world.ts';
 import type { Case } from './case.ts';
 import { HELLOS } from './clienthello.ts';
 import { converse } from './conversation.ts';
 import { accepts, aftermath, prepare } from './run.ts';
-import { openStand, type Stand } from './stand.ts';
-import { createSubject, type Subject } from './subject.ts';
+import { inSetting } from './setting.ts';
 
 /** Those that name allowed.test and nothing else; these may be read either way. */
 const GOOD = ['ok', 'upper', 'alpn-h2'];
@@ -41,19 +40,11 @@ const DOORS: Record<string, (hello: Buffer) => Partial<Case>> = {
 };
 
 describe.skipIf(!inRig)('a ClientHello', () => {
-  let stand: Stand;
-  let subject: Subject;
-  beforeAll(async () => {
-    stand = await openStand();
-    subject = await createSubject();
-  });
-  afterAll(async () => {
-    await subject.close();
-    stand.close();
-  });
+  const setting = inSetting();
 
   for (const [door, asked] of Object.entries(DOORS))
     test(`by way of ${door} is read as strictly`, async () => {
+      const { stand, subject } = setting;
       const wrong: string[] = [];
       for (const [name, hello] of Object.entries(HELLOS)) {
         const good = GOOD.includes(name);

@@ -1,12 +1,11 @@
 /** Every spelling of a host, through every channel that a host can come by: none gets further by another door. */
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import { inRig } from '../rig/world.ts';
 import { CASES, type Case, type Verdict } from './case.ts';
 import { helloTo } from './clienthello.ts';
 import { converse, type Outcome } from './conversation.ts';
 import { accepts, aftermath, prepare } from './run.ts';
-import { openStand, type Stand } from './stand.ts';
-import { createSubject, type Subject } from './subject.ts';
+import { inSetting } from './setting.ts';
 
 /** Hosts as they come on the wire, Latin-1: of the cases that are about a host, and more of the same kinds. */
 const ALLOW_ANY = { allow: ['*'], deny: ['evil.test', '*.evil.test'], private_ranges: 'deny' } as const;
@@ -244,19 +243,11 @@ const DOORS: Record<string, (host: string) => Partial<Case> | null> = {
 };
 
 describe.skipIf(!inRig)('a host that is refused in one place', () => {
-  let stand: Stand;
-  let subject: Subject;
-  beforeAll(async () => {
-    stand = await openStand();
-    subject = await createSubject();
-  });
-  afterAll(async () => {
-    await subject.close();
-    stand.close();
-  });
+  const setting = inSetting();
 
   for (const door of Object.keys(DOORS))
     test(`is refused by way of ${door} too`, async () => {
+      const { stand, subject } = setting;
       const wrong: string[] = [];
       for (const [host, policy] of SPELLINGS) {
         const asked = DOORS[door]!(host);

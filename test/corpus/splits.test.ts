@@ -1,13 +1,12 @@
 /** Octets cut in two at every place: the answer, and what happens elsewhere, must not depend on where. */
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import { inRig } from '../rig/world.ts';
 import { type Case, octetsOf } from './case.ts';
 import { converse, type Sending } from './conversation.ts';
 import { breaches } from './mustnot.ts';
 import { accepts, prepare } from './run.ts';
 import { CONVERSATIONS } from './scope.ts';
-import { openStand, type Stand } from './stand.ts';
-import { createSubject, type Subject } from './subject.ts';
+import { inSetting } from './setting.ts';
 
 /** Cut everywhere up to this length; of longer ones at so many places. */
 const EVERYWHERE = 600;
@@ -42,19 +41,11 @@ const cutAt =
   };
 
 describe.skipIf(!inRig)('cut in two at every place', () => {
-  let stand: Stand;
-  let subject: Subject;
-  beforeAll(async () => {
-    stand = await openStand();
-    subject = await createSubject();
-  });
-  afterAll(async () => {
-    await subject.close();
-    stand.close();
-  });
+  const setting = inSetting();
 
   for (const channel of CHANNELS)
     test(`the cases of ${channel} are answered the same`, async () => {
+      const { stand, subject } = setting;
       const wrong: string[] = [];
       for (const each of CONVERSATIONS.filter((each) => each.channel === channel && cutLength(each) > 1)) {
         // What is cut and then waits for its time limit takes as long as that, each time.

@@ -4,27 +4,15 @@ import { alertsOf, channelsOf } from '../policy.ts';
 import { Reading } from '../reading.ts';
 import { secretsOf } from './channel.ts';
 import { DEFAULT_ALERTS } from './defaults.ts';
+import { GUIDE } from './guide.fixture.ts';
 import { missingChannels } from './missing.ts';
 import { printCondition } from './print.ts';
-
-/** As it stands in the guide. */
-const GUIDE = `
-alerts:
-- name: blocked_request_spike
-  condition: blocked_requests > 100 in 5 minutes
-  severity: high
-  notify: security@company.com
-- name: suspicious_domain_attempt
-  condition: domain matches *.xyz, *.tk, *.ml
-  severity: critical
-  notify: [security@company.com, oncall]
-`;
 
 const problem = (text: string) => problemsOf(text).join('\n');
 
 describe('the alerts of a policy', () => {
   test('of the guide load unchanged', () => {
-    const [spike, domains] = documentOf(GUIDE).alerts;
+    const [spike, domains] = documentOf(`\n${GUIDE}`).alerts;
     expect(spike).toMatchObject({
       name: 'blocked_request_spike',
       text: 'blocked_requests > 100 in 5 minutes',
