@@ -18,6 +18,12 @@ export interface Condition {
   workers: { pid: number; serving: boolean; connections: number; restarts: number }[];
 }
 
+interface Done {
+  code: number;
+  out: string;
+  err: string;
+}
+
 export type Process = Subprocess<'ignore', 'pipe', 'pipe'> & { lines: Lines };
 
 export interface Service {
@@ -27,12 +33,17 @@ export interface Service {
   origin: number;
   /** Octets that the origin has received, in all. */
   received: () => number;
+  /** Connections that the origin has had, in all. */
+  visits: () => number;
   writePolicy(text: string): void;
   /** Starts one; resolves when it serves. */
   serve(...words: string[]): Promise<Process>;
   /** The same where every process may open so many files. */
   serveWithin(files: number, ...words: string[]): Promise<Process>;
-  clawctl(...words: string[]): Promise<{ code: number; out: string; err: string }>;
+  /** The same by way of another program, which becomes the service. */
+  serveBy(by: readonly string[], ...words: string[]): Promise<Process>;
+  clawctl(...words: string[]): Promise<Done>;
+  clawctlBy(by: readonly string[], ...words: string[]): Promise<Done>;
   condition(): Promise<Condition>;
   /** Waits until the condition is as wanted. */
   until(wanted: (condition: Condition) => boolean): Promise<Condition>;
@@ -59,12 +70,16 @@ export function openService(): Service {
     XDG_RUNTIME_DIR: join(folder, 'runtime'),
   };
   let octets = 0;
+  let visits = 0;
   const origin = Bun.listen({
     hostname: '127.0.0.1',
     port: 0,
     allowHalfOpen: true,
     socket: {
-      open: (socket) => void socket.write('hello\n'),
+      open(socket) {
+        visits++;
+        socket.write('hello\n');
+      },
       data(socket, bytes) {
         octets += bytes.length;
         socket.write(bytes);
@@ -73,25 +88,25 @@ export function openService(): Service {
     },
   });
   const begun: Process[] = [];
-  const spawn = (words: readonly string[], files?: number) =>
-    Bun.spawn(
-      [
-        ...(files === undefined ? [] : ['sh', '-c', `ulimit -n ${files}; exec "$@"`, 'sh']),
-        CLAWCTL,
-        'egress',
-        ...words,
-      ],
-      {
-        env: environment,
-        cwd: folder,
-        stdio: ['ignore', 'pipe', 'pipe'],
-      },
-    );
+  const spawn = (words: readonly string[], by: readonly string[] = []) =>
+    Bun.spawn([...by, CLAWCTL, 'egress', ...words], {
+      env: environment,
+      cwd: folder,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
   const begin = async (child: ReturnType<typeof spawn>): Promise<Process> => {
     const service: Process = Object.assign(child, { lines: linesOf(child.stderr) });
     begun.push(service);
     await service.lines.until('clawctl: serving');
     return service;
+  };
+  const finish = async (child: ReturnType<typeof spawn>): Promise<Done> => {
+    const [out, err, code] = await Promise.all([
+      new Response(child.stdout).text(),
+      new Response(child.stderr).text(),
+      child.exited,
+    ]);
+    return { out, err, code };
   };
   const condition = async (): Promise<Condition> => {
     const socket = join(folder, 'runtime/clawctl/serve-default/admin.sock');
@@ -102,22 +117,18 @@ export function openService(): Service {
     ...{ folder, environment, condition },
     origin: origin.port,
     received: () => octets,
+    visits: () => visits,
     writePolicy(text) {
       const file = join(folder, 'config/clawctl/egress.yaml');
       writeFileSync(`${file}.new`, text);
       renameSync(`${file}.new`, file);
     },
     serve: (...words) => begin(spawn(['serve', ...words])),
-    serveWithin: (files, ...words) => begin(spawn(['serve', ...words], files)),
-    async clawctl(...words) {
-      const child = spawn(words);
-      const [out, err, code] = await Promise.all([
-        new Response(child.stdout).text(),
-        new Response(child.stderr).text(),
-        child.exited,
-      ]);
-      return { out, err, code };
-    },
+    serveBy: (by, ...words) => begin(spawn(['serve', ...words], by)),
+    serveWithin: (files, ...words) =>
+      begin(spawn(['serve', ...words], ['sh', '-c', `ulimit -n ${files}; exec "$@"`, 'sh'])),
+    clawctl: (...words) => finish(spawn(words)),
+    clawctlBy: (by, ...words) => finish(spawn(words, by)),
     async until(wanted) {
       for (;;) {
         const now = await condition().catch(() => null);
