@@ -73,8 +73,9 @@ export function createUsage(sources: { policy: () => Policy; clock: Clock }): Us
     },
     up(agent, rule, octets) {
       const today = Math.floor(clock.now() / DAY);
-      if (today !== day) sent.clear();
-      day = today;
+      // A clock that is set back a little, perhaps over midnight, gives no day's octets again.
+      if (today > day) sent.clear();
+      if (today > day || today < day - 1) day = today;
       const meters: Array<readonly [key: string, limit: number]> = [
         [EVERYBODY, limitsOf(policy()).bytesUpPerDay],
         [agent, agentLimitsOf(policy(), agent).bytesUpPerDay],

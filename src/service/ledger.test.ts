@@ -32,6 +32,18 @@ describe('the ledger', () => {
     expect([ledger.sentOn(bot, DAY), ledger.sentOn(bot, DAY + 1)]).toEqual([400, 5]);
   });
 
+  test('begins a turn with each day, and none where the clock is set back', () => {
+    const at = (days: number) => ledger.turn((DAY + days) * 86_400_000);
+    const first = at(0.9);
+    const second = at(1.1);
+    expect(second).toBe(first + 1);
+    // Back over midnight, and over it again.
+    expect([at(0.95), at(1.05), at(1.9)]).toEqual([second, second, second]);
+    expect(at(2)).toBe(second + 1);
+    // A clock that was wrong by a month: what was counted meanwhile is counted on, until the next day.
+    expect([at(32), at(2.5), at(2.9), at(3)]).toEqual([second + 2, second + 2, second + 2, second + 3]);
+  });
+
   test('forgets the connections of a worker that has ended, not what it has sent', () => {
     ledger.opened(0, bot, 5, DAY);
     ledger.sent(0, bot, 600, DAY);

@@ -6,6 +6,9 @@
 
 /** Octets: a head, then the regions. */
 const HEAD = 4_096;
+/** Where in the head the turn is, and the day that it is of, in one number: nobody sees half of it. */
+const TURN = 64;
+const DAYS = 2 ** 24;
 const CELL = 64;
 const CELLS = 2_048;
 const REGION = CELLS * CELL;
@@ -21,12 +24,14 @@ const KEY = 0;
 const OPEN = 1;
 const SECOND = 2;
 const OPENED = 3;
+/** A turn, where octets are counted by turns. */
 const DAY = 4;
 const SENT = 5;
 const FIELDS = CELL / 8;
 /** Cells that are looked at for a key; a region where all are taken counts what is left over in its first cell. */
 const PROBES = 32;
 const OVERFLOW = 0;
+const DAY_MILLISECONDS = 86_400_000;
 
 /** Stands for a key. Never 0, and exact in a double. */
 export function keyOf(text: string): number {
@@ -36,10 +41,39 @@ export function keyOf(text: string): number {
 export class Ledger {
   readonly #cells: Float64Array;
   readonly #used: Uint8Array;
+  readonly #turn: Float64Array;
 
   constructor(memory: Uint8Array) {
     this.#used = memory.subarray(0, REGIONS);
+    this.#turn = new Float64Array(memory.buffer, memory.byteOffset + TURN, 1);
     this.#cells = new Float64Array(memory.buffer, memory.byteOffset + HEAD, (REGIONS * REGION) / 8);
+  }
+
+  /**
+   * The turn in which octets are counted, with a limit a day: a new one where the calendar goes on to another day. A
+   * clock that is set back begins none, so no day's octets go twice: within a day the turn lasts until the clock is
+   * beyond the day that it was of, and farther back it becomes the turn of that day. `now`: wall time, milliseconds.
+   */
+  turn(now: number): number {
+    const day = Math.floor(now / DAY_MILLISECONDS);
+    const known = this.day;
+    const turn = Math.floor(this.#turn[0]! / DAYS);
+    if (day <= known && day >= known - 1) return turn;
+    const next = day > known ? turn + 1 : turn;
+    // Whoever writes at the same time writes the same.
+    this.#turn[0] = next * DAYS + day;
+    return next;
+  }
+
+  /** The day that the turn is of, counted from the Unix epoch. */
+  get day(): number {
+    return this.#turn[0]! % DAYS;
+  }
+
+  /** Begins with the turn of a day that was before this memory; answers it. */
+  begin(day: number): number {
+    this.#turn[0] = DAYS + day;
+    return 1;
   }
 
   /** Connections open now, in every region. */

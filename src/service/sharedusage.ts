@@ -4,7 +4,6 @@ import { meterOf, type Usage } from '../gateway/usage.ts';
 import { agentLimitsOf, limitsOf, type Policy } from '../policy/policy.ts';
 import { keyOf, type Ledger } from './ledger.ts';
 
-const DAY = 86_400_000;
 const SECOND = 1_000;
 const EVERYBODY = keyOf('');
 /** Keys are texts that the policy bounds; a policy that changes often must not fill the memory. */
@@ -29,7 +28,7 @@ export function createSharedUsage({ ledger, slot, policy, clock }: SharedUsageOp
     }
     return known;
   };
-  const today = () => Math.floor(clock.now() / DAY);
+  const today = () => ledger.turn(clock.now());
   const agentKey = (agent: string) => key(`agent ${agent}`);
 
   return {
@@ -44,7 +43,7 @@ export function createSharedUsage({ ledger, slot, policy, clock }: SharedUsageOp
       if (ledger.openOf(mine) >= own.connections) return 'limit-connections';
       if (ledger.openedIn(EVERYBODY, second) >= total.connectionsPerSecond) return 'limit-rate';
       if (ledger.openedIn(mine, second) >= own.connectionsPerSecond) return 'limit-rate';
-      for (const each of [EVERYBODY, mine]) ledger.opened(slot, each, second, Math.floor(now / DAY));
+      for (const each of [EVERYBODY, mine]) ledger.opened(slot, each, second, ledger.turn(now));
       return null;
     },
     closed(agent) {

@@ -149,6 +149,18 @@ test('a clock that was set back holds nothing up', () => {
   expect(outbox.take('oncall')).not.toBeNull();
 });
 
+test('a clock that was set back by an hour holds up neither what waits nor what was tried in vain', () => {
+  now += HOUR;
+  outbox.put(incident('a'), 'firing', ['oncall', 'other']);
+  outbox.settle(outbox.take('oncall')!, later('down'));
+  now -= HOUR;
+  expect(outbox.take('other')).not.toBeNull();
+  outbox.settle(outbox.take('oncall')!, later('down'));
+  expect(outbox.take('oncall')).toBeNull();
+  now += 5_000;
+  expect(outbox.take('oncall')).not.toBeNull();
+});
+
 test('delivered is told and forgotten after a month', () => {
   outbox.put(incident('a'), 'firing', ['oncall']);
   outbox.settle(outbox.take('oncall')!, DELIVERED);

@@ -17,7 +17,10 @@ const LEASE = 30_000;
 /** After so long in vain a message is dead; one that waits for its channel to be configured waits longer. */
 const PATIENCE = 24 * 3_600_000;
 const PATIENCE_UNCONFIGURED = 30 * 24 * 3_600_000;
-/** Nothing waits longer for its next attempt: what is due later was reckoned by a clock that has been set back. */
+/**
+ * Nothing waits longer for its next attempt: what is due later was reckoned by a clock that has been set back, and so
+ * was what was put here later than now.
+ */
 const FARTHEST = 2 * 3_600_000;
 /** How long the delivered and the dead are remembered. */
 const MEMORY = 30 * 24 * 3_600_000;
@@ -85,15 +88,18 @@ export function createOutbox(db: Database, clock: Clock, options: OutboxOptions 
     UPDATE delivery SET state = ?, ended = ?, detail = ?, attempts = attempts + ?, owner = NULL, leased = NULL
     WHERE id = ? AND state = 'waiting'`);
   const again = db.query(`
-    UPDATE delivery SET due = ?, detail = ?, attempts = attempts + ?, owner = NULL, leased = NULL
-    WHERE id = ? AND state = 'waiting'`);
+    UPDATE delivery SET due = ?1, made = min(made, ?5), detail = ?2, attempts = attempts + ?3, owner = NULL, leased = NULL
+    WHERE id = ?4 AND state = 'waiting'`);
   const lanes = db.query(`SELECT DISTINCT lane FROM delivery WHERE state = 'waiting'`);
   const rest = db.query('SELECT rests FROM lane WHERE name = ?');
   const next = db.query(`
     SELECT id, lane, body, made, attempts, owner, leased FROM delivery
-    WHERE state = 'waiting' AND lane = ?1 AND (due <= ?2 OR due > ?3)
+    WHERE state = 'waiting' AND lane = ?1 AND (due <= ?2 OR due > ?3 OR made > ?2)
       AND ${FIRST_OF_ITS_INCIDENT}
     ORDER BY id LIMIT 20`);
+  const fromLater = db.query(
+    "SELECT 1 FROM delivery WHERE state = 'waiting' AND lane = ? AND made > ? LIMIT 1",
+  );
   const lease = db.query('UPDATE delivery SET owner = ?, leased = ? WHERE id = ?');
   const release = db.query('UPDATE delivery SET owner = NULL, leased = NULL WHERE id = ? AND owner = ?');
   const laneWorks = db.query('DELETE FROM lane WHERE name = ?');
@@ -137,7 +143,7 @@ export function createOutbox(db: Database, clock: Clock, options: OutboxOptions 
           finish(id, lane, notification, 'dead', sent.detail, 0);
           return { state: 'dead', detail: sent.detail };
         }
-        again.run(now, sent.detail, 0, id);
+        again.run(now, sent.detail, 0, id, now);
         return sent;
       case 'later': {
         if (age > PATIENCE) {
@@ -146,7 +152,7 @@ export function createOutbox(db: Database, clock: Clock, options: OutboxOptions 
         }
         const before = (failures.get(lane) as { failures: number } | null)?.failures ?? 0;
         const wait = backOff(Math.max(attempts, sent.everybody ? before : 0) + 1, sent.after, random());
-        again.run(now + wait, sent.detail, 1, id);
+        again.run(now + wait, sent.detail, 1, id, now);
         if (sent.everybody) laneFails.run(lane, now + wait);
         return sent;
       }
@@ -156,7 +162,7 @@ export function createOutbox(db: Database, clock: Clock, options: OutboxOptions 
   const take = db.transaction((lane: string): Delivery | null => {
     const now = clock.now();
     const rests = (rest.get(lane) as { rests: number } | null)?.rests ?? 0;
-    if (rests > now && rests <= now + FARTHEST) return null;
+    if (rests > now && rests <= now + FARTHEST && fromLater.get(lane, now) === null) return null;
     const rows = next.all(lane, now, now + FARTHEST) as (Row & {
       owner: string | null;
       leased: number | null;

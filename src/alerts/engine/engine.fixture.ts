@@ -43,7 +43,8 @@ export interface Machine {
   /** Of the alerts' database. */
   path: string;
   db: Database;
-  clock: Clock & { time: number };
+  /** `shift`: milliseconds by which somebody has set the clock forward, or back. */
+  clock: Clock & { time: number; shift: number };
   /** Commits rows; times are those of the clock where an event has none of its own. */
   record(...events: Event[]): void;
   blocked(count: number, fields?: Partial<DecisionEvent>): void;
@@ -66,7 +67,11 @@ export function openMachine(
   const folder = join(mkdtempSync(join(tmpdir(), 'clawctl-alerts-')), 'state');
   const store = join(folder, 'egress.db');
   const path = join(folder, 'alerts.db');
-  const clock = { time: START, now: () => clock.time, monotonic: () => clock.time - START };
+  const clock = {
+    ...{ time: START, shift: 0 },
+    now: () => clock.time + clock.shift,
+    monotonic: () => clock.time - START,
+  };
   const writer = createWriter(store);
   const db = openAlertStore(path);
   const another = (
@@ -90,7 +95,7 @@ export function openMachine(
     blocked: (count, fields = {}) =>
       record(
         ...Array.from({ length: count }, (_, connection) =>
-          denied({ time: clock.time, connection, ...fields }),
+          denied({ time: clock.now(), connection, ...fields }),
         ),
       ),
     pass(milliseconds, engine = machine.engine) {

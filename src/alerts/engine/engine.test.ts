@@ -1,10 +1,13 @@
-import { expect, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import { allowed, closed, refusal } from '../../events/event.fixture.ts';
 import { verifyStore } from '../../events/verify.ts';
 import { openAlertStore } from '../store.ts';
 import { alert, openMachine, START } from './engine.fixture.ts';
 
 const SPIKE = 'blocked_requests > 100 in 5 minutes';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
 
 test('101 refusals in five minutes fire once, 100 do not', () => {
   const machine = openMachine([alert(SPIKE)]);
@@ -257,6 +260,58 @@ test('a silence with a reason holds messages back, and what still fires at its e
   expect(machine.messages()).toEqual([]);
   machine.pass(61_000, other);
   expect(machine.messages()).toEqual(['firing']);
+});
+
+describe('a clock that is set', () => {
+  const SPIKE_OF_A_MINUTE = alert('blocked_requests > 2 in 1 minute', { cooldown: 300_000 });
+
+  test('forward, and back, lets alerts fire then and later, and mutes none for longer than it was to last', () => {
+    const machine = openMachine([SPIKE_OF_A_MINUTE]);
+    machine.pass(1_000);
+    machine.clock.shift = HOUR;
+    machine.blocked(3);
+    machine.pass(1_000);
+    expect(machine.messages()).toEqual(['firing']);
+    machine.clock.shift = 0;
+    machine.pass(20_000);
+    expect(machine.messages()).toEqual(['firing', 'resolved']);
+    machine.blocked(3);
+    machine.pass(1_000);
+    expect(machine.incidents().map(({ state, told }) => [state, told])).toEqual([
+      ['firing', false],
+      ['resolved', true],
+    ]);
+    machine.pass(300_000);
+    machine.blocked(3);
+    machine.pass(1_000);
+    expect(machine.messages()).toEqual(['firing', 'resolved', 'firing']);
+    machine.clock.shift = -HOUR;
+    machine.pass(20_000);
+    expect(machine.incidents().filter(({ state }) => state !== 'resolved')).toEqual([]);
+  });
+
+  test('back makes no row that was recorded before it the time of all', () => {
+    const machine = openMachine([SPIKE_OF_A_MINUTE], new Map([['dns_tunnel', () => ({ see: () => null })]]));
+    machine.clock.shift = HOUR;
+    machine.pass(1_000);
+    machine.blocked(1);
+    machine.clock.shift = 0;
+    machine.pass(1_000);
+    machine.blocked(3);
+    machine.pass(1_000);
+    expect(machine.messages()).toEqual(['firing']);
+  });
+
+  test('forward is no silence, and back again lets a silence be one', () => {
+    const machine = openMachine([alert('allowed_requests == 0 in 10 minutes')]);
+    for (const shift of [0, HOUR, 0]) {
+      machine.clock.shift = shift;
+      machine.pass(4 * MINUTE);
+    }
+    expect(machine.messages()).toEqual([]);
+    machine.pass(10 * MINUTE);
+    expect(machine.messages()).toEqual(['firing']);
+  });
 });
 
 test('an alert that leaves the policy is resolved', () => {

@@ -111,12 +111,15 @@ export function createEngine(options: EngineOptions): Engine {
     const state = saved.state();
     const last = reading.ask(0, lastSequence);
     const isSame = state !== null && state.store === (identity ?? '') && state.cursor <= last;
-    const presence = new Presence(saved.missed());
+    const presence = new Presence(saved.missed(now));
     const at = isSame ? Math.min(state.at, now) : now - FIRST_LOOK;
     if (state === null) presence.miss(0, now);
     else if (now - state.at > LONGEST_PAUSE) presence.miss(state.at, now);
     const cursor = isSame ? state.cursor : firstCursor(at);
-    const mutes = new Mutes(saved.cooldowns(), saved.silences(now));
+    // What a clock reckoned that has been set back since lasts as long as it was to last, and no longer.
+    const ahead = Math.max(0, (state?.at ?? now) - now);
+    const cooldowns = saved.cooldowns().map(([about, end]) => [about, end - ahead] as const);
+    const mutes = new Mutes(cooldowns, saved.silences(now));
     const memory = new KeptMemory(db, () => clock.now());
     const newDomains = new NewDomains();
     const rules = rulesets.all(options.rules(), now);

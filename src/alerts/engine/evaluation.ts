@@ -79,7 +79,7 @@ export class Evaluation {
     this.#ongoing.settle(row);
     if (row.kind === 'notice') this.session(row.outcome ?? '', row.agent, row.session, time);
     else this.count(time, row.agent, row.host, row);
-    if (this.wantsEvents) this.detect(row.event());
+    if (this.wantsEvents) this.detect(row.event(), time);
   }
 
   /** The same of its counts alone. */
@@ -108,13 +108,12 @@ export class Evaluation {
     }
   }
 
-  /** What the detectors make of one row. `isPast`: it was seen before, and only needs to be remembered. */
-  detect(row: StoredEvent, isPast = false): void {
-    const time = Math.min(row.time, isPast ? this.#at : row.time);
-    if (!isPast) this.#reach(time);
+  /** What the detectors make of one row. Without a `time` it was seen before, and only needs to be remembered. */
+  detect(row: StoredEvent, time?: number): void {
+    if (time !== undefined) this.#reach(time);
     for (const [name, detector] of this.#detectors) {
       const finding = detector.see(row);
-      if (finding !== null) this.#addFinding(name, finding, time);
+      if (finding !== null) this.#addFinding(name, finding, time ?? Math.min(row.time, this.#at));
     }
   }
 

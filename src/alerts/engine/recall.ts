@@ -44,7 +44,7 @@ export function recall(options: RecallOptions): void {
     if (!evaluation.wantsEvents) return;
     visitRows(db, agents, cursor - WARM_ROWS, cursor, WARM_ROWS, (row) => {
       // Totals do not know what goes on, and windows begin with them: from here on it is counted as if it began now.
-      if (row.time >= at - WARM_TIME && row.kind !== 'progress') evaluation.detect(row.event(), true);
+      if (row.time >= at - WARM_TIME && row.kind !== 'progress') evaluation.detect(row.event());
     });
   })();
 }

@@ -43,8 +43,12 @@ export class Saved {
     return this.#db.query('SELECT cursor, store, at FROM engine').get() as EngineState | null;
   }
 
-  missed(): Span[] {
-    return this.#db.query('SELECT since, until FROM missed ORDER BY since').all() as Span[];
+  /** Up to now: a clock that was set forward, and back, leaves a time that has not come yet. */
+  missed(now: number): Span[] {
+    const query = this.#db.query(
+      'SELECT since, min(until, ?1) AS until FROM missed WHERE since < ?1 ORDER BY since',
+    );
+    return query.all(now) as Span[];
   }
 
   cooldowns(): [string, number][] {
