@@ -15,6 +15,7 @@ export const LIMITS: readonly Limit[] = [
   { figure: /^CPU seconds a GB, of Squid's$/, atMost: 0.75 },
   { figure: /^KB an idle tunnel, of Squid's$/, atMost: 0.25 },
   { figure: /^requests a CPU second, of Squid's$/, atLeast: 1 },
+  { figure: /^CPU a tunnel beside 10000 idle ones, of none$/, atMost: 1.2 },
   { figure: /^CPU of two workers, of one$/, atMost: 1.1 },
   { figure: /^decide ns p99/, atMost: 2_000 },
   { figure: /^policy bytes a rule/, atMost: 300 },

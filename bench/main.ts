@@ -13,6 +13,7 @@ const PARTS: Record<string, () => Promise<{ measure(): Promise<Record<string, nu
   relay: () => import('./relay.ts'),
   gateway: () => import('./gateway.ts'),
   squid: () => import('./squid.ts'),
+  growth: () => import('./growth.ts'),
   decide: () => import('./decide.ts'),
   recorder: () => import('./recorder.ts'),
   stats: () => import('./stats.ts'),

@@ -22,7 +22,7 @@ interface Sending {
 }
 
 /** HTTP with a short answer, an echo, or as many megabytes as four octets say. */
-export function serveOrigin(): number {
+function serveOrigin(): number {
   const send = (socket: Bun.Socket<Sending>) => {
     while (socket.data.left > 0) {
       const part = BLOCK.subarray(0, Math.min(BLOCK.length, socket.data.left));
@@ -54,6 +54,13 @@ export function serveOrigin(): number {
       drain: send,
     },
   }).port;
+}
+
+/** The same in a process of its own. */
+export async function startOrigin(): Promise<{ port: number; stop(): void }> {
+  const child = Bun.spawn([process.execPath, import.meta.path, 'origin'], { stdout: 'pipe' });
+  const { value } = await child.stdout.getReader().read();
+  return { port: Number(new TextDecoder().decode(value)), stop: () => child.kill() };
 }
 
 /** Connects; `onData` says when it has had enough. Resolves once the connection has ended. */
@@ -223,3 +230,5 @@ export const load = {
   latencies,
   stand,
 };
+
+if (import.meta.main && process.argv[2] === 'origin') console.log(serveOrigin());

@@ -16,6 +16,22 @@ const ROOT = resolve(import.meta.dir, '..');
 const BINARY = join(ROOT, 'dist/clawctl');
 const TICKS_PER_SECOND = 100;
 
+/** By what name the origin is asked for. */
+export const HOST = 'origin.test';
+
+/** The origin on this port may be reached, and nobody is limited; beside that so many rules more. */
+export const policyText = (port: number, rules = 0) => `version: 1
+allow:
+  - {host: ${HOST}, ports: [${port}], addresses: [127.0.0.0/8]}
+${Array.from({ length: rules }, (_, i) => `  - h${i}.example.org\n`).join('')}hosts: {${HOST}: 127.0.0.1}
+agents: {bench: {from: [127.0.0.0/8]}}
+limits:
+  connections: 100000
+  connections_per_agent: 100000
+  connections_per_second: 1000000
+  connections_per_second_per_agent: 1000000
+`;
+
 export async function startGateway(policy: string, workers: number): Promise<Peer> {
   if (!existsSync(BINARY)) throw new Error('there is no dist/clawctl: npm run build');
   const folder = mkdtempSync(join(tmpdir(), 'clawctl-bench-'));
@@ -73,6 +89,14 @@ export function cpuOf(pid: number): number {
     ticks += fields.slice(11, each === pid ? 15 : 13).reduce((sum, text) => sum + Number(text), 0);
   }
   return ticks / TICKS_PER_SECOND;
+}
+
+/** CPU seconds that the proxy spends while this is done. */
+export async function spent<T>(pid: number, act: () => Promise<T>): Promise<[cpu: number, result: T]> {
+  const before = cpuOf(pid);
+  const result = await act();
+  await Bun.sleep(30); // what it still writes down belongs to it
+  return [cpuOf(pid) - before, result];
 }
 
 /** Resident octets of a process and all below it. */

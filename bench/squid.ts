@@ -4,11 +4,10 @@
  * writes down what it does. Run alone: `npm run build && sh scripts/bun bench/squid.ts`.
  */
 import { install, type Peer, startSquid, startTinyproxy } from './peers.ts';
-import { load, type Place, serveOrigin } from './proxyload.ts';
-import { cpuOf, memoryOf, settle, startGateway } from './service.ts';
+import { load, type Place, startOrigin } from './proxyload.ts';
+import { HOST, memoryOf, policyText, spent, startGateway } from './service.ts';
 import { median, quantile } from './statistics.ts';
 
-const HOST = 'origin.test';
 const ROUNDS = 5;
 const MILLISECONDS = 1_000;
 /** Milliseconds of load before anything is measured. */
@@ -16,22 +15,9 @@ const WARM = 5_000;
 const MEGABYTES = 512;
 const STREAMS = 32;
 const IDLE = 2_000;
-const MANY_TUNNELS = 7_000;
 
 type Figures = Record<string, number>;
 type Samples = Map<string, number[]>;
-
-const policyText = (port: number, rules = 0) => `version: 1
-allow:
-  - {host: ${HOST}, ports: [${port}], addresses: [127.0.0.0/8]}
-${Array.from({ length: rules }, (_, i) => `  - h${i}.example.org\n`).join('')}hosts: {${HOST}: 127.0.0.1}
-agents: {bench: {from: [127.0.0.0/8]}}
-limits:
-  connections: 100000
-  connections_per_agent: 100000
-  connections_per_second: 1000000
-  connections_per_second_per_agent: 1000000
-`;
 
 function sample(samples: Samples, name: string, value: number): void {
   if (!Number.isFinite(value)) return; // less than a tick of the clock
@@ -56,14 +42,6 @@ const ratio = (samples: Samples, name: string, ours: string, theirs: string): nu
   const [a, b] = [samples.get(`${name}, ${ours}`)!, samples.get(`${name}, ${theirs}`)!];
   return median(a.map((value, i) => value / b[i]!));
 };
-
-/** CPU seconds that the proxy spends while this is done. */
-async function spent<T>(pid: number, act: () => Promise<T>): Promise<[cpu: number, result: T]> {
-  const before = cpuOf(pid);
-  const result = await act();
-  await Bun.sleep(30); // what it still writes down belongs to it
-  return [cpuOf(pid) - before, result];
-}
 
 async function round(samples: Samples, peer: Peer, place: Place): Promise<void> {
   const { name, pid } = peer;
@@ -117,58 +95,13 @@ async function warm(place: Place): Promise<void> {
   await load.requests(place, WARM / 2);
 }
 
-async function costOf(peer: Peer, place: Place): Promise<number> {
-  await load.tunnels(place, WARM);
-  const costs: number[] = [];
-  for (let i = 0; i < 3; i++) {
-    const [cpu, count] = await spent(peer.pid, () => load.tunnels(place, MILLISECONDS));
-    costs.push((cpu * 1e6) / count);
-  }
-  return median(costs);
-}
-
-/** How the cost of a tunnel changes with the number of rules, of tunnels and of workers. */
-async function growth(originPort: number): Promise<Figures> {
-  const target = `${HOST}:${originPort}`;
-  const figures: Figures = {};
-  const withGateway = async (
-    rules: number,
-    workers: number,
-    act: (peer: Peer, place: Place) => Promise<void>,
-  ) => {
-    const peer = await startGateway(policyText(originPort, rules), workers);
-    try {
-      await act(peer, { proxyPort: peer.port, target });
-    } finally {
-      await peer.stop();
-    }
-  };
-  for (const rules of [0, 1_000, 1_000_000])
-    await withGateway(rules, 1, async (peer, place) => {
-      await settle(peer.pid); // reading the rules
-      figures[`CPU microseconds a tunnel, ${rules + 1} rules`] = await costOf(peer, place);
-      if (rules > 0) return;
-      const standing = await load.stand(place, MANY_TUNNELS);
-      figures[`CPU microseconds a tunnel, ${MANY_TUNNELS} idle ones beside it`] = await costOf(peer, place);
-      standing.leave();
-    });
-  await withGateway(0, 2, async (peer, place) => {
-    const two = await costOf(peer, place);
-    figures['CPU microseconds a tunnel, two workers'] = two;
-    figures['CPU of two workers, of one'] = two / figures['CPU microseconds a tunnel, 1 rules']!;
-  });
-  return figures;
-}
-
 export async function measure(): Promise<Figures> {
-  const origin = Bun.spawn([process.execPath, import.meta.path, 'origin'], { stdout: 'pipe' });
-  const reader = origin.stdout.getReader();
-  const originPort = Number(new TextDecoder().decode((await reader.read()).value));
+  const origin = await startOrigin();
   const samples: Samples = new Map();
   const peers: [Peer, Place][] = [];
   try {
-    const byName = `${HOST}:${originPort}`;
-    const ours = await startGateway(policyText(originPort), 1);
+    const byName = `${HOST}:${origin.port}`;
+    const ours = await startGateway(policyText(origin.port), 1);
     peers.push([ours, { proxyPort: ours.port, target: byName }]);
     if (install('squid')) {
       const squid = await startSquid({ host: HOST, address: '127.0.0.1' });
@@ -176,12 +109,12 @@ export async function measure(): Promise<Figures> {
     }
     if (install('tinyproxy')) {
       const tinyproxy = await startTinyproxy({ host: HOST, address: '127.0.0.1' });
-      peers.push([tinyproxy, { proxyPort: tinyproxy.port, target: `127.0.0.1:${originPort}` }]);
+      peers.push([tinyproxy, { proxyPort: tinyproxy.port, target: `127.0.0.1:${origin.port}` }]);
     }
     // What runs for months has its hot code compiled: the first seconds are not what a gateway costs.
     for (const [, place] of peers) await warm(place);
     for (let i = 0; i < ROUNDS; i++) for (const [peer, place] of peers) await round(samples, peer, place);
-    await times(samples, peers, originPort);
+    await times(samples, peers, origin.port);
     for (const [peer, place] of peers) await idle(samples, peer, place);
     const figures = figuresOf(samples);
     if (samples.has('CPU microseconds a tunnel, squid'))
@@ -193,18 +126,14 @@ export async function measure(): Promise<Figures> {
         'KB an idle tunnel',
       ])
         figures[`${name}, of Squid's`] = ratio(samples, name, 'ours', 'squid');
-    for (const [peer] of peers.splice(0)) await peer.stop();
-    return { ...figures, ...(await growth(originPort)) };
+    return figures;
   } finally {
     for (const [peer] of peers) await peer.stop();
-    origin.kill();
+    origin.stop();
   }
 }
 
 if (import.meta.main) {
-  if (process.argv[2] === 'origin') console.log(serveOrigin());
-  else {
-    console.log(await measure());
-    process.exit(0);
-  }
+  console.log(await measure());
+  process.exit(0);
 }
