@@ -170,7 +170,6 @@ export async function createOpenDoor(upstream = '127.0.0.1'): Promise<Subject> {
     },
     dnsPort: DNS_PORT,
     patience: 150,
-    records: () => [],
     async close() {
       for (const server of servers) server.close();
       dns.close();

@@ -16,6 +16,7 @@ import { compile } from '../../src/policy/compile.ts';
 import { decide } from '../../src/policy/decide.ts';
 import { readDocument } from '../../src/policy/document.ts';
 import type { Policy } from '../../src/policy/policy.ts';
+import type { Reason } from '../../src/policy/reason.ts';
 import { createResolver } from '../../src/resolve/resolver.ts';
 import type { Verdict } from './case.ts';
 
@@ -34,6 +35,8 @@ export interface Gateway extends Subject {
   /** Decisions throw from now on, as a bug would. */
   breakDecisions(on: boolean): void;
   openConnections(): number;
+  /** What was refused since this was last asked, and why. */
+  refusals(): readonly Reason[];
 }
 
 export interface Subject {
@@ -50,8 +53,6 @@ export interface Subject {
   dnsPort: number;
   /** Milliseconds without a word after which a client gives up; longer than any time limit of the subject. */
   patience: number;
-  /** Every request that was decided, `VERDICT HOST:PORT`, and what was refused later on. */
-  records(): readonly string[];
   close(): Promise<void>;
 }
 
@@ -170,13 +171,13 @@ export async function createSubject(upstream = '127.0.0.1'): Promise<Gateway> {
       broken = on;
     },
     openConnections: gateway.openConnections,
+    refusals: () =>
+      recorder.events.splice(0).flatMap((event) => {
+        if (event.kind === 'decision') return event.verdict === 'deny' ? event.reason : [];
+        return event.kind === 'refusal' ? event.reason : [];
+      }),
     dnsPort: DNS_PORT,
     patience: 1_600,
-    records: () =>
-      recorder.events.splice(0).flatMap((event) => {
-        if (event.kind === 'decision') return `${event.verdict} ${event.host}:${event.port}`;
-        return event.kind === 'refusal' ? `refusal ${event.host}:${event.port}` : [];
-      }),
     async close() {
       dns.close();
       await gateway.close();
