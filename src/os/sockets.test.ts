@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { openSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { closeDescriptor, openPipe, socketPair } from './descriptors.ts';
+import { libc } from './libc.ts';
 import {
   mayBeSocket,
   networkNamespaceOf,
@@ -51,6 +52,20 @@ test('a listener on every address hears both families', async () => {
     await once(client, 'connect');
     client.destroy();
   }
+  server.close();
+});
+
+test('what a listener accepts sends by Reno, whatever the machine prefers', async () => {
+  const server = createServer().listen({ fd: openListener('loopback4', 0) });
+  await once(server, 'listening');
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  const [socket] = (await once(server, 'connection')) as [Socket];
+  const [SOL_TCP, TCP_CONGESTION] = [6, 13];
+  const name = new Uint8Array(16);
+  expect(libc.getsockopt(fdOf(socket), SOL_TCP, TCP_CONGESTION, name, new Uint32Array([16]))).toBe(0);
+  expect(Buffer.from(name).toString('latin1')).toStartWith('reno\0');
+  client.destroy();
+  socket.destroy();
   server.close();
 });
 
