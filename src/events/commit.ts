@@ -1,24 +1,34 @@
-/** One batch, one transaction: the rows, their chains, the seal, the totals. All or nothing. */
+/** One batch, one transaction: the rows, their chains, the seal, the totals, how far a journal is in the store. All or nothing. */
 import type { Database } from 'bun:sqlite';
 import type { KeyObject } from 'node:crypto';
 import { hashRow } from './chain.ts';
 import { type Chain, createHeads } from './heads.ts';
+import type { Mark } from './journal.ts';
 import { COLUMNS, type Row } from './row.ts';
 import { createTotalsWriter } from './totals.ts';
 
 /** How long to wait for a program that holds the store locked and does not take turns, milliseconds. */
 const PATIENCE = 300;
 
+/** `mark`: how far a journal is committed with these rows. */
+export type Commit = (rows: readonly Row[], mark?: Mark | null) => void;
+
 /** Answers a function that commits rows in order. It throws what SQLite throws, and then nothing was written. */
-export function createCommit(db: Database, key: KeyObject): (rows: readonly Row[]) => void {
+export function createCommit(db: Database, key: KeyObject): Commit {
   const heads = createHeads(db, key);
   const writeTotals = createTotalsWriter(db);
   const insert = db.query(`
     INSERT INTO event (sequence, chain, ${COLUMNS.join(', ')}, hash)
     VALUES (?, ?, ${COLUMNS.map(() => '?').join(', ')}, ?)`);
-  return (rows) => {
+  const writeMark = db.query(`
+    INSERT INTO journal (id, serial) VALUES (?, ?)
+    ON CONFLICT DO UPDATE SET serial = excluded.serial WHERE excluded.serial > serial`);
+  return (rows, mark = null) => {
     begin(db);
     try {
+      // Where that is known already, all of it was committed before.
+      const isNew = mark === null || writeMark.run(mark.journal, mark.serial).changes > 0;
+      if (!isNew) return db.run('ROLLBACK');
       heads.refresh();
       const changed = new Set<Chain>();
       for (const { agent, lane, cells } of rows) {

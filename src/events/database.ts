@@ -9,6 +9,8 @@ export interface Layout {
   version: number;
   /** Makes every table, and sets `user_version` to the version. */
   schema: string;
+  /** Makes what it lacks of what came after its version, and may find it there. */
+  added?: string;
 }
 
 /**
@@ -39,7 +41,7 @@ export function openDatabase(
   }
 }
 
-function ensureSchema(db: Database, path: string, { name, version, schema }: Layout): void {
+function ensureSchema(db: Database, path: string, { name, version, schema, added }: Layout): void {
   const { user_version: found } = db.query('PRAGMA user_version').get() as { user_version: number };
   if (found > version) {
     throw new Failure(
@@ -49,4 +51,5 @@ function ensureSchema(db: Database, path: string, { name, version, schema }: Lay
     );
   }
   if (found === 0) db.run(schema);
+  if (added !== undefined) db.run(added);
 }

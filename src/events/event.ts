@@ -107,11 +107,12 @@ export type Event = DecisionEvent | RefusalEvent | ProgressEvent | CloseEvent | 
 /** The write side, as the data path sees it. One per process. */
 export interface Recorder {
   /**
-   * Resolves once the row is committed; false if it cannot be written, and then nothing may leave.
+   * Resolves once the row is written down, in a file that outlives this program; false if it cannot be, and then
+   * nothing may leave.
    * Refusals are recorded in the same way but need not be waited for.
    */
   decide(event: DecisionEvent): Promise<boolean>;
-  /** Queues a row; it is committed with the next batch. */
+  /** Writes a row down; it is committed with the next batch. */
   note(event: Exclude<Event, DecisionEvent>): void;
   /** False while the store cannot be written. */
   readonly writable: boolean;

@@ -1,11 +1,12 @@
 /**
  * The thread that does what waits for the disk, so that no commit does: it writes the log back into the
- * database and evicts what is too old or too much. Whatever fails here is tried again later; the writing
+ * database, commits what killed gateways left, and evicts what is too old or too much. Whatever fails here is tried again later; the writing
  * thread is the one that reports a broken store.
  */
 import type { Database } from 'bun:sqlite';
 import { existsSync } from 'node:fs';
 import { compileFromNowOn } from '../base/compiler.ts';
+import { forgetSettled, settle } from './abandoned.ts';
 import { signingKey } from './checkpoint.ts';
 import type { KeeperMessage } from './keeper.ts';
 import { writeBack } from './log.ts';
@@ -46,10 +47,14 @@ async function keep(store: string, limits: Limits): Promise<void> {
       }
       if (existsSync(store)) {
         opened ??= open(store, limits);
+        settle(store);
         writeBack(store, opened.db);
         if (performance.now() >= nextRound) {
           if (opened.step(Date.now())) wait = PAUSE;
-          else nextRound = performance.now() + ROUND;
+          else {
+            forgetSettled(store, opened.db);
+            nextRound = performance.now() + ROUND;
+          }
         }
       }
     } catch {

@@ -1,6 +1,6 @@
 /**
- * What waits to be written, in order and bounded: a queue of rows, and past its end one sum for each kind of
- * row, so that neither a flood nor a long outage grows memory and no count is lost.
+ * What waits to be committed, in order and bounded: a queue of rows, each written down already, and past its end one
+ * sum for each kind of row, so that neither a flood nor a long outage grows memory and no count is lost.
  */
 import type { Clock } from '../base/clock.ts';
 import { createDistinctHosts, OTHER_HOSTS } from './distinct.ts';
@@ -15,44 +15,46 @@ const LARGE_BATCH = 1_024;
 /** Rows that may wait. Past them an allow is answered no. */
 const MOST = 20_000;
 
+/** A row, and what it is in the journal; 0: not there. */
 export interface Pending {
-  row: Row;
-  /** The decision that waits for this row, until it is answered. */
-  waiting: { event: DecisionEvent; answer: (recorded: boolean) => void } | null;
+  text: string;
+  serial: number;
 }
 
 export interface Ledger {
-  /** Calls `answer` once: true when committed. With `open` false an allow is not to be had: it is recorded as refused. */
-  decide(event: DecisionEvent, open: boolean, answer: (recorded: boolean) => void): void;
+  /**
+   * Whether it is written down, for an allow. With `open` false there is none to be had: it is recorded as refused, and
+   * so it is where it cannot be written down.
+   */
+  decide(event: DecisionEvent, open: boolean): boolean;
   note(event: Event): void;
-  /** The next rows to write, oldest first; none if nothing waits. */
+  /** The next rows to commit, oldest first; none if nothing waits. */
   take(): Pending[];
-  /** Rows that could not be written: they will be taken again, but every allow among them, and behind, is answered no. */
+  /** Rows that could not be committed: they will be taken again. */
   giveBack(batch: Pending[]): void;
-  /** Answers no to whoever waits in the queue. */
-  refuseWaiting(): void;
   /** Moves repeated refusals whose second is over (or all) to the queue. */
   release(all: boolean): void;
   readonly repeating: boolean;
-  /** Nothing waits to be written. */
+  /** Nothing waits to be committed. */
   readonly isEmpty: boolean;
   /** A whole batch does. */
   readonly isFull: boolean;
 }
 
-export function createLedger(clock: Clock): Ledger {
+/** `append` writes a row down and answers its serial, or 0. */
+export function createLedger(clock: Clock, append: (row: string) => number): Ledger {
   const distinct = createDistinctHosts();
   const repeats = createRepeats();
   const spilt = new Map<string, Row>();
   let queue: Pending[] = [];
 
-  const enqueue = (pending: Pending) => {
-    if (queue.length < MOST) queue.push(pending);
-    // What has passed by now is not to be summed; its close says it again.
-    else if (pending.row.cells.kind !== 'progress') {
-      spill(spilt, pending.row);
-      pending.waiting?.answer(false);
+  const enqueue = (row: Row) => {
+    if (queue.length < MOST) {
+      const text = JSON.stringify(row);
+      queue.push({ text, serial: append(text) });
     }
+    // What has passed by now is not to be summed; its close says it again.
+    else if (row.cells.kind !== 'progress') spill(spilt, row);
   };
   const admit = (row: Row) => {
     const { cells, lane } = row;
@@ -64,55 +66,48 @@ export function createLedger(clock: Clock): Ledger {
     if (lane === 'through') row.countedAs = countedAs;
     else anonymise(row, countedAs);
   };
-  const add = (event: Event, answer: ((recorded: boolean) => void) | null) => {
+  const admitted = (event: Event): Row => {
     const row = rowOf(event);
     admit(row);
-    if (row.lane === 'refused' || row.lane === 'question') {
-      if (repeats.absorb(row, clock.monotonic())) {
-        answer?.(true);
-        return;
-      }
-    }
-    enqueue({ row, waiting: answer && event.kind === 'decision' ? { event, answer } : null });
+    return row;
   };
-  const addRefused = (event: DecisionEvent) =>
-    add({ ...event, verdict: 'deny', reason: 'audit-unavailable', rule: null }, null);
+  const add = (event: Event) => {
+    const row = admitted(event);
+    const mayRepeat = row.lane === 'refused' || row.lane === 'question';
+    if (!mayRepeat || !repeats.absorb(row, clock.monotonic())) enqueue(row);
+  };
 
   return {
-    decide(event, open, answer) {
-      if (event.verdict === 'allow' && !(open && queue.length < MOST)) {
-        addRefused(event);
-        answer(false);
-      } else if (open) add(event, answer);
-      else {
-        add(event, null);
-        answer(false);
+    decide(event, open) {
+      if (event.verdict !== 'allow') {
+        add(event);
+        return open;
       }
+      if (open && queue.length < MOST) {
+        const text = JSON.stringify(admitted(event));
+        const serial = append(text);
+        if (serial > 0) {
+          queue.push({ text, serial });
+          return true;
+        }
+      }
+      add({ ...event, verdict: 'deny', reason: 'audit-unavailable', rule: null });
+      return false;
     },
-    note: (event) => add(event, null),
+    note: add,
     take() {
       if (queue.length === 0 && spilt.size > 0) {
-        queue = [...spilt.values()].map((row) => ({ row, waiting: null }));
+        const sums = [...spilt.values()];
         spilt.clear();
+        sums.forEach(enqueue);
       }
       return queue.splice(0, queue.length < LARGE_BATCH ? BATCH : LARGE_BATCH);
     },
     giveBack(batch) {
       queue = [...batch, ...queue];
-      this.refuseWaiting();
-    },
-    refuseWaiting() {
-      const before = queue;
-      queue = before.filter(({ row, waiting }) => waiting === null || row.lane !== 'through');
-      for (const { row, waiting } of before) {
-        if (waiting === null) continue;
-        if (row.lane === 'through') addRefused(waiting.event);
-        waiting.answer(false);
-      }
-      for (const pending of queue) pending.waiting = null;
     },
     release(all) {
-      for (const row of repeats.release(clock.monotonic(), all)) enqueue({ row, waiting: null });
+      for (const row of repeats.release(clock.monotonic(), all)) enqueue(row);
     },
     get repeating() {
       return repeats.waiting;

@@ -15,6 +15,7 @@ test('questions work before there is a store, and see it when it comes', async (
   const recorder = await openRecorder({ store });
   await recorder.decide(allowed({ agent: 'a' }));
   await recorder.decide(denied({ agent: 'b' }));
+  await recorder.flush();
   expect(queries.event(2)).toMatchObject({ kind: 'decision', agent: 'b', verdict: 'deny' });
   expect(queries.lastUse(Date.now())).toMatchObject([{ agent: 'a', host: 'api.example.com', count: 1 }]);
   expect(queries.blocked({ ...recent(), agent: 'a' })).toEqual([]);

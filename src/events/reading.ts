@@ -1,6 +1,7 @@
 /** The store for those who only read: opened when there is one, while others write, and again when it was replaced. */
 import { Database } from 'bun:sqlite';
 import { Failure } from '../base/failure.ts';
+import { settle } from './abandoned.ts';
 import { identityOf, isCorrupt } from './store.ts';
 
 export interface Reading {
@@ -22,6 +23,7 @@ export function createReading(path: string): Reading {
     identity = now;
     if (now === null) return null;
     if (db === null) {
+      settle(path);
       db = new Database(path, { readonly: true, strict: true });
       db.run('PRAGMA busy_timeout = 1000');
     }

@@ -1,36 +1,32 @@
 /**
- * The write side, as a gateway uses it: decisions go in batches to a thread that writes them, one batch at a
- * time, and are answered when theirs is committed. While the store cannot be written every decision is answered
- * no at once, what was refused is counted, and writing is tried again until it works.
+ * The write side, as a gateway uses it. A decision is answered once it is in the journal, and goes with others in
+ * batches to a thread that commits them to the store, one batch at a time. While the journal or the store cannot be
+ * written every decision is answered no at once, what was refused is counted, and writing is tried again until it works.
  */
 import { type Clock, systemClock } from '../base/clock.ts';
 import { Failure } from '../base/failure.ts';
 import { startWorker } from '../base/worker.ts';
-import type { DecisionEvent, NoticeEvent, Recorder } from './event.ts';
+import type { NoticeEvent, Recorder } from './event.ts';
+import { createJournal, type Journal, type Mark } from './journal.ts';
 import { startKeeper } from './keeper.ts';
 import { createLedger, type Pending } from './ledger.ts';
 import { isLogLong } from './log.ts';
 import type { WriterMessage } from './recorder.worker.ts';
 import { DEFAULT_LIMITS, type Limits } from './retention.ts';
+import { storeFailure } from './store.ts';
 import type { Written } from './writer.ts';
 
-/** Milliseconds after which a decision is answered no, whatever the writing thread is waiting for. */
+/** Milliseconds after which the store counts as unwritable, whatever the thread that commits is waiting for. */
 const DEADLINE = 800;
 /** Milliseconds between attempts to write again. */
 const RETRY = 250;
 /** Milliseconds between looks at refusals that repeat. */
 const RELEASE = 250;
-
 /**
- * A batch costs about as much as twenty rows, however few are in it. So under load the next one begins so many
- * milliseconds after the one before it, and brings more; load is when so many decisions waited for the last one.
+ * Milliseconds that a row waits for others to be committed with. A batch costs about as much as fifty rows, however few
+ * are in it; and whoever looks something up that has just happened does not notice.
  */
-const PACE = 2;
-const CROWD = 4;
-/** Milliseconds in which rows that nobody waits for may find a decision to go with. */
-const LINGER = 10;
-/** In the same turn of the event loop. */
-const SOON = Number.NEGATIVE_INFINITY;
+const LINGER = 20;
 
 export interface RecorderOptions {
   /** Path of the store. */
@@ -44,31 +40,22 @@ export interface RecorderOptions {
 /** Throws Failure where the store cannot be written to begin with. */
 export async function openRecorder(options: RecorderOptions): Promise<Recorder> {
   const { store, clock = systemClock, onFailure = () => {} } = options;
+  const journal = openJournal(store, (error) => fail(storeFailure(store, error)));
   const worker = startWorker('events/recorder.worker.ts');
-  const ledger = createLedger(clock);
+  const ledger = createLedger(clock, journal.append);
   let inFlight: Pending[] | null = null;
-  let late = false;
   let writable = true;
   let closed = false;
-  /** A decision waits for the next batch. */
-  let asked = false;
-  /** When the last batch began, and how many decisions waited for it. */
-  let begun = Number.NEGATIVE_INFINITY;
-  let crowd = 0;
-  /** When the next one is to begin; Infinity: at no time yet. */
-  let due = Number.POSITIVE_INFINITY;
   let pumping: Timer | undefined;
   let deadline: Timer | undefined;
-  let retry: Timer | undefined;
   let releasing: Timer | undefined;
   const flushed: (() => void)[] = [];
   let onReply: (written: Written) => void = () => {};
 
-  const post = (message: WriterMessage) => worker.postMessage(JSON.stringify(message));
   const ask = (message: WriterMessage) =>
     new Promise<Written>((resolve) => {
       onReply = resolve;
-      post(message);
+      worker.postMessage(JSON.stringify(message));
     });
   worker.onmessage = ({ data }: MessageEvent<Written>) => onReply(data);
   worker.onerror = ({ message }) => {
@@ -82,87 +69,73 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
 
   const notice = (topic: NoticeEvent['topic'], text: string) =>
     ledger.note({ kind: 'notice', time: clock.now(), agent: 'clawctl', session: '', topic, text });
-
-  const schedule = () => {
-    if (inFlight !== null || !writable) return;
-    const now = clock.monotonic();
-    const at = !asked ? now + LINGER : crowd < CROWD ? SOON : Math.max(now, begun + PACE);
-    if (at >= due) return;
-    due = at;
-    clearTimeout(pumping);
-    if (at === SOON) queueMicrotask(pump);
-    else pumping = setTimeout(pump, at - now);
-  };
-  const pump = () => {
-    clearTimeout(retry);
-    clearTimeout(pumping);
-    due = Number.POSITIVE_INFINITY;
-    if (inFlight !== null) return;
-    const batch = ledger.take();
-    if (batch.length === 0) {
-      for (const done of flushed.splice(0)) done();
-      return;
-    }
-    inFlight = batch;
-    begun = clock.monotonic();
-    asked = false;
-    deadline = setTimeout(onDeadline, DEADLINE);
-    post({ rows: batch.map(({ row }) => row) });
-  };
-  const onDeadline = () => {
-    late = true;
-    fail(
-      new Failure('store-unwritable', `The store ${store} does not answer.`, `Run 'clawctl egress doctor'.`),
-    );
-    for (const { waiting } of inFlight ?? []) waiting?.answer(false);
-    ledger.refuseWaiting();
-    for (const done of flushed.splice(0)) done();
-  };
   const fail = (failure: Failure) => {
     if (!writable) return;
     writable = false;
+    pumpLater(RETRY);
     notice('store-failed', failure.message);
     onFailure(failure);
+  };
+
+  const schedule = () => {
+    if (inFlight !== null || !writable) return;
+    if (ledger.isFull) pump();
+    else pumpLater(LINGER);
+  };
+  const pumpLater = (milliseconds: number) => {
+    if (!closed) pumping ??= setTimeout(pump, milliseconds);
+  };
+  const pump = () => {
+    clearTimeout(pumping);
+    pumping = undefined;
+    if (inFlight !== null) return;
+    const batch = ledger.take();
+    if (batch.length > 0) post(batch);
+    else settled();
+  };
+  const post = (batch: Pending[]) => {
+    inFlight = batch;
+    deadline = setTimeout(onDeadline, DEADLINE);
+    const mark = JSON.stringify(markOf(batch, journal.id));
+    // The rows are JSON already.
+    worker.postMessage(`{"rows":[${batch.map(({ text }) => text).join()}],"mark":${mark}}`);
+  };
+  const onDeadline = () => {
+    fail(
+      new Failure('store-unwritable', `The store ${store} does not answer.`, `Run 'clawctl egress doctor'.`),
+    );
+    for (const done of flushed.splice(0)) done();
   };
   const onWritten = (written: Written) => {
     if (inFlight === null) return;
     clearTimeout(deadline);
     const batch = inFlight;
     inFlight = null;
-    if (written.ok) {
-      writable = true;
-      if (written.replaced !== null) replaced(written.replaced);
-      crowd = 0;
-      for (const { waiting } of batch) {
-        if (waiting !== null) crowd++;
-        if (late && waiting?.event.verdict === 'allow') undo(waiting.event);
-        else waiting?.answer(true);
-      }
-      late = false;
-      if (flushed.length > 0 || ledger.isFull) pump();
-      else if (!ledger.isEmpty) schedule();
+    if (!written.ok) {
+      ledger.giveBack(batch);
+      fail(new Failure(written.code, written.what, written.fix));
+      pumpLater(RETRY);
+      for (const done of flushed.splice(0)) done();
       return;
     }
-    late = false;
-    ledger.giveBack(batch);
-    fail(new Failure(written.code, written.what, written.fix));
-    for (const done of flushed.splice(0)) done();
-    if (!closed) retry = setTimeout(pump, RETRY);
+    journal.committed(markOf(batch, journal.id)?.serial ?? 0);
+    if (written.replaced !== null) replaced(written.replaced);
+    if (flushed.length > 0 || ledger.isFull) pump();
+    else settled();
   };
-  /** Committed after its decision had been answered no. */
-  const undo = ({ agent, session, connection, host, port }: DecisionEvent) =>
-    ledger.note({
-      kind: 'refusal',
-      time: clock.now(),
-      ...{ agent, session, connection, host, port },
-      reason: 'audit-unavailable',
-      detail: 'the store answered too late',
-    });
+  /** What could be committed has been. */
+  const settled = () => {
+    writable = journal.works();
+    if (!writable) pumpLater(RETRY);
+    else if (!ledger.isEmpty) pumpLater(LINGER);
+    for (const done of flushed.splice(0)) done();
+  };
   const replaced = (aside: string) => {
     const text = `The store ${store} was damaged and has been moved to ${aside}; a new one was begun.`;
     notice('store-replaced', text);
     onFailure(new Failure('store-corrupt', text, `Keep ${aside} if its records matter to you.`));
   };
+
   const release = () => {
     releasing = undefined;
     ledger.release(false);
@@ -177,7 +150,8 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     ledger.release(true);
     await new Promise<void>((resolve) => {
       flushed.push(resolve);
-      if (late) resolve();
+      // A thread that does not answer is not waited for again.
+      if (inFlight !== null && !writable) for (const done of flushed.splice(0)) done();
       else pump();
     });
   };
@@ -185,6 +159,7 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
   const first = await ask({ path: store });
   if (!first.ok) {
     worker.terminate();
+    journal.close();
     throw new Failure(first.code, first.what, first.fix);
   }
   onReply = onWritten;
@@ -193,14 +168,12 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
   schedule();
 
   return {
-    decide(event) {
-      if (closed) return Promise.resolve(false);
-      return new Promise((answer) => {
-        ledger.decide(event, writable, answer);
-        asked ||= event.verdict === 'allow';
-        schedule();
-        releaseLater();
-      });
+    async decide(event) {
+      if (closed) return false;
+      const recorded = ledger.decide(event, writable);
+      schedule();
+      releaseLater();
+      return recorded;
     },
     note(event) {
       if (closed) return;
@@ -217,13 +190,28 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
       await flush();
       closed = true;
       clearTimeout(deadline);
-      clearTimeout(retry);
+      clearTimeout(pumping);
       clearTimeout(releasing);
       keeper.stop();
+      journal.close();
       // Waits for the disk, so only after much was written.
       if (writable && isLogLong(store)) await Promise.race([ask('finish'), Bun.sleep(DEADLINE)]);
       // The thread is left to end with the process: closing the database would wait for the disk, too.
       worker.unref();
     },
   };
+}
+
+function openJournal(store: string, onFailure: (error: unknown) => void): Journal {
+  try {
+    return createJournal(store, onFailure);
+  } catch (error) {
+    throw storeFailure(store, error);
+  }
+}
+
+/** How far the journal is committed once this batch is. */
+function markOf(batch: readonly Pending[], journal: string): Mark | null {
+  const last = batch.findLast(({ serial }) => serial > 0);
+  return last === undefined ? null : { journal, serial: last.serial };
 }

@@ -40,6 +40,19 @@ export interface Row {
   countedAs: string | null;
 }
 
+const LANES: readonly unknown[] = ['through', 'refused', 'question', 'notice'] satisfies Lane[];
+
+/** Whether it is a row as this version writes it, no more and no less. */
+export function isRow(value: unknown): value is Row {
+  if (typeof value !== 'object' || value === null) return false;
+  const { agent, lane, cells, countedAs, ...rest } = value as Partial<Row>;
+  if (typeof agent !== 'string' || !LANES.includes(lane) || Object.keys(rest).length > 0) return false;
+  if (typeof cells !== 'object' || cells === null || Object.keys(cells).length !== COLUMNS.length)
+    return false;
+  if (countedAs !== null && typeof countedAs !== 'string') return false;
+  return COLUMNS.every((column) => cells[column] === null || /^(string|number)$/.test(typeof cells[column]));
+}
+
 const LONGEST = { name: 64, host: 270, detail: 300, text: 1_000 };
 
 export function rowOf(event: Event): Row {

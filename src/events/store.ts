@@ -52,7 +52,12 @@ export function makeFolder(path: string): void {
   if ((statSync(folder).mode & 0o077) !== 0) chmodSync(folder, 0o700);
 }
 
-const LAYOUT: Layout = { name: 'The store', version: VERSION, schema: SCHEMA };
+/** Came later, and is of no matter to older versions. */
+const ADDED = `
+  CREATE TABLE IF NOT EXISTS journal (id TEXT PRIMARY KEY, serial INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+`;
+
+const LAYOUT: Layout = { name: 'The store', version: VERSION, schema: SCHEMA, added: ADDED };
 /** Milliseconds to wait for others while the tables are made. */
 const PATIENCE = 300;
 

@@ -6,6 +6,7 @@
 import { Database } from 'bun:sqlite';
 import type { KeyObject } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { settle } from './abandoned.ts';
 import { type ChainState, hashRow } from './chain.ts';
 import { isSealed, keyFileOf, lineOf, verifyingKey } from './checkpoint.ts';
 import type { Cells, Lane } from './row.ts';
@@ -33,6 +34,7 @@ export function verifyStore(path: string): Verification {
   if (!existsSync(path)) return { ok: true, rows: 0, evicted: 0 };
   let db: Database | null = null;
   try {
+    settle(path);
     const key = verifyingKey(path);
     db = new Database(path, { readonly: true });
     db.run('PRAGMA busy_timeout = 1000');

@@ -1,11 +1,13 @@
 /**
  * Writes batches to the store and looks after the store's file: opens it, opens it again where somebody has
- * replaced or removed it, and puts a new one in the place of a damaged one.
+ * replaced or removed it, and puts a new one in the place of a damaged one. Opened, it first takes what others left.
  */
 import type { Database } from 'bun:sqlite';
 import type { FailureCode } from '../base/failure.ts';
+import { settleAbandoned } from './abandoned.ts';
 import { signingKey } from './checkpoint.ts';
-import { createCommit } from './commit.ts';
+import { type Commit, createCommit } from './commit.ts';
+import type { Mark } from './journal.ts';
 import { cutLog } from './log.ts';
 import type { Row } from './row.ts';
 import { identityOf, isCorrupt, makeFolder, moveAside, openStore, storeFailure } from './store.ts';
@@ -17,8 +19,8 @@ export type Written =
   | { ok: false; code: FailureCode; what: string; fix: string | undefined };
 
 export interface Writer {
-  /** Writes all rows or none; never throws. No rows: only makes sure that the store is open. */
-  write(rows: readonly Row[]): Written;
+  /** Writes all of it or nothing; never throws. No rows: only makes sure that the store is open. */
+  write(rows: readonly Row[], mark?: Mark | null): Written;
   /** Leaves a short log to whoever opens the store next, who has to read it. Never throws. */
   finish(): void;
 }
@@ -26,7 +28,7 @@ export interface Writer {
 interface Opened {
   db: Database;
   identity: string | null;
-  commit: (rows: readonly Row[]) => void;
+  commit: Commit;
 }
 
 export function createWriter(path: string): Writer {
@@ -40,31 +42,32 @@ export function createWriter(path: string): Writer {
     const db = openStore(path);
     try {
       const commit = createCommit(db, signingKey(path));
+      settleAbandoned(path, db, commit);
       return { db, commit, identity: identityOf(path) };
     } catch (error) {
       db.close();
       throw error;
     }
   };
-  const attempt = (rows: readonly Row[]) => {
+  const attempt = (rows: readonly Row[], mark: Mark | null) => {
     if (opened !== null && identityOf(path) !== opened.identity) close();
     opened ??= open();
-    if (rows.length > 0) opened.commit(rows);
+    if (rows.length > 0) opened.commit(rows, mark);
   };
 
   return {
-    write(rows) {
+    write(rows, mark = null) {
       try {
         if (opened === null) makeFolder(path);
         return inTurn(path, () => {
           try {
-            attempt(rows);
+            attempt(rows, mark);
             return { ok: true, replaced: null };
           } catch (error) {
             if (!isCorrupt(error)) throw error;
             close();
             const replaced = moveAside(path, Date.now());
-            attempt(rows);
+            attempt(rows, mark);
             return { ok: true, replaced };
           }
         });

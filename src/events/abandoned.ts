@@ -1,0 +1,134 @@
+/**
+ * Journals whose owners were killed. What they wrote down and did not live to commit is committed by whoever opens the
+ * store next, to write or to read; only rows after those that the store says are in it.
+ */
+import type { Database } from 'bun:sqlite';
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync, renameSync, unlinkSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import { lockFile } from '../os/lock.ts';
+import { signingKey } from './checkpoint.ts';
+import { type Commit, createCommit } from './commit.ts';
+import { fileOf } from './journal.ts';
+import { isRow, type Row, rowOf } from './row.ts';
+import { openStore } from './store.ts';
+import { inTurn } from './turn.ts';
+
+/** For whoever is about to ask the store. Never throws: what cannot be committed now is by the next gateway. */
+export function settle(store: string): void {
+  attempt(() => {
+    const isAbandoned = (journal: string) => {
+      const fd = adopt(store, journal);
+      if (fd !== null) closeSync(fd);
+      return fd !== null;
+    };
+    if (!journalsOf(store).some(isAbandoned)) return;
+    const db = openStore(store);
+    try {
+      inTurn(store, () => settleAbandoned(store, db, createCommit(db, signingKey(store))));
+    } finally {
+      db.close();
+    }
+  });
+}
+
+/** Commits what they hold and takes them away. Throws what SQLite or the system throws. */
+export function settleAbandoned(store: string, db: Database, commit: Commit): void {
+  for (const journal of journalsOf(store)) {
+    const fd = adopt(store, journal);
+    if (fd === null) continue;
+    try {
+      const found = db.query('SELECT serial FROM journal WHERE id = ?').get(journal);
+      const { lines, unreadable } = read(store, journal, (found as { serial: number } | null)?.serial ?? 0);
+      const last = lines.at(-1);
+      const rows = lines.map(({ row }) => row);
+      if (unreadable.length > 0) rows.push(noticeOf(journal, unreadable));
+      if (rows.length > 0) commit(rows, last === undefined ? null : { journal, serial: last.serial });
+      for (const sheet of [1, 0] as const) {
+        const file = fileOf(store, journal, sheet);
+        // The second may never have been made.
+        if (unreadable.includes(sheet)) renameSync(file, asideOf(file));
+        else attempt(() => unlinkSync(file));
+      }
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
+
+/** Forgets how far journals were committed that are no more. */
+export function forgetSettled(store: string, db: Database): void {
+  // First what the store knows, then what is there: a journal is there before the store knows of it.
+  const known = (db.query('SELECT id FROM journal').values() as [string][]).flat();
+  const there = new Set(journalsOf(store));
+  const gone = known.filter((id) => !there.has(id));
+  if (gone.length > 0)
+    db.run('DELETE FROM journal WHERE id IN (SELECT value FROM json_each(?))', [JSON.stringify(gone)]);
+}
+
+function journalsOf(store: string): string[] {
+  const [before, after] = fileOf(basename(store), '|', 0).split('|') as [string, string];
+  return readdirSync(dirname(store))
+    .filter((name) => name.startsWith(before) && name.endsWith(after))
+    .map((name) => name.slice(before.length, -after.length));
+}
+
+/** The lock of a journal that nobody has, until it is closed; null where somebody lives who has it. */
+function adopt(store: string, journal: string): number | null {
+  const fd = attempt(() => openSync(fileOf(store, journal, 0), 'r'));
+  if (fd === null) return null;
+  if (lockFile(fd, false) && fstatSync(fd).nlink > 0) return fd;
+  closeSync(fd);
+  return null;
+}
+
+interface Line {
+  serial: number;
+  row: Row;
+}
+
+/** The rows after that serial, in order, and which files have lines that are none. */
+function read(store: string, journal: string, after: number): { lines: Line[]; unreadable: (0 | 1)[] } {
+  const lines: Line[] = [];
+  const unreadable: (0 | 1)[] = [];
+  for (const sheet of [0, 1] as const) {
+    const text = attempt(() => readFileSync(fileOf(store, journal, sheet), 'utf8')) ?? '';
+    // What follows the last line's end was being written when the program was killed: it was never answered.
+    const found = text.split('\n').slice(0, -1).map(lineOf);
+    const good = found.filter((line) => line !== null);
+    if (good.length < found.length) unreadable.push(sheet);
+    lines.push(...good.filter(({ serial }) => serial > after));
+  }
+  lines.sort((a, b) => a.serial - b.serial);
+  return { lines, unreadable };
+}
+
+function lineOf(text: string): Line | null {
+  const [, serial, json] = /^(\d{1,15}) (\{.*\})$/.exec(text) ?? [];
+  if (json === undefined) return null;
+  const row: unknown = attempt(() => JSON.parse(json));
+  return isRow(row) ? { serial: Number(serial), row } : null;
+}
+
+function asideOf(file: string): string {
+  return file.replace('.journal-', '.corrupt-journal-');
+}
+
+function noticeOf(journal: string, unreadable: readonly (0 | 1)[]): Row {
+  const files = unreadable.map((sheet) => asideOf(fileOf('egress.db', journal, sheet))).join(' and ');
+  return rowOf({
+    kind: 'notice',
+    time: Date.now(),
+    agent: 'clawctl',
+    session: '',
+    topic: 'store-failed',
+    text: `What a gateway that was killed had written down is damaged in part: ${files}.`,
+  });
+}
+
+function attempt<T>(work: () => T): T | null {
+  try {
+    return work();
+  } catch {
+    return null;
+  }
+}
