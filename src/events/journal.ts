@@ -11,6 +11,8 @@ import { makeFolder } from './store.ts';
 
 /** Octets after which the other file is used, once all that is in it is committed. */
 const TURN = 256 * 2 ** 10;
+/** Octets of a line, and more than any has: the texts of a row are bounded (see row.ts). */
+const LONGEST = 16 * 2 ** 10;
 /** Octets that must fit on the disk before a journal that could not be written counts as writable again. */
 const ROOM = new Uint8Array(64 * 2 ** 10);
 
@@ -58,9 +60,10 @@ export function createJournal(store: string, onFailure: (error: unknown) => void
     ftruncateSync(active.fd, 0);
     active.size = 0;
   };
-  const write = (octets: Uint8Array) => {
-    const written = writeSync(active.fd, octets, 0, octets.length, active.size);
-    if (written === octets.length) return;
+  const line = Buffer.allocUnsafe(LONGEST);
+  const write = (octets: Uint8Array, length: number) => {
+    const written = writeSync(active.fd, octets, 0, length, active.size);
+    if (written === length) return;
     ftruncateSync(active.fd, active.size);
     throw Object.assign(new Error('only a part could be written'), { code: 'ENOSPC' });
   };
@@ -81,9 +84,9 @@ export function createJournal(store: string, onFailure: (error: unknown) => void
       if (failed) return 0;
       try {
         if (active.size >= TURN && other.serial <= done) turn();
-        const line = Buffer.from(`${serial + 1} ${row}\n`);
-        write(line);
-        active.size += line.length;
+        const length = line.write(`${serial + 1} ${row}\n`);
+        write(line, length);
+        active.size += length;
         active.serial = ++serial;
         return serial;
       } catch (error) {
@@ -99,7 +102,7 @@ export function createJournal(store: string, onFailure: (error: unknown) => void
       try {
         if (isGone()) renew();
         if (!failed) return true;
-        write(ROOM);
+        write(ROOM, ROOM.length);
         ftruncateSync(active.fd, active.size);
         failed = false;
         return true;

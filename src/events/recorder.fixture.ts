@@ -22,6 +22,7 @@ async function writeForever(): Promise<void> {
       recorder.decide(allowed({ connection: answered + n })),
     );
     answered += (await Promise.all(batch)).filter(Boolean).length;
+    await new Promise(setImmediate);
     process.stdout.write(`${answered}\n`);
   }
 }

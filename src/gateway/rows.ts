@@ -56,7 +56,7 @@ export class Rows {
     return this.far?.bytesIn ?? 0;
   }
 
-  /** Resolves true once the decision is committed; false if it cannot be. */
+  /** Resolves true once the decision is written down; false if it cannot be. */
   async open(protocol: 'tcp' | 'http', target: Target, decision: Decision): Promise<boolean> {
     const { far } = this;
     const id = this.session.nextConnection();
