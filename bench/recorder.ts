@@ -38,7 +38,7 @@ export async function measure(): Promise<Record<string, number>> {
 }
 
 async function rowsPerSecond(store: string): Promise<number> {
-  const recorder = await openRecorder({ store });
+  const recorder = openRecorder({ store });
   const began = performance.now();
   for (let n = 0; n < ROWS; n++) {
     if (!(await recorder.decide(decision(n)))) throw new Error('a decision was not recorded');
@@ -56,7 +56,7 @@ interface Latency {
 }
 
 async function latencies(store: string, gateways: number): Promise<Latency[]> {
-  await (await openRecorder({ store })).close();
+  await openRecorder({ store }).close();
   const run = async () => {
     const child = Bun.spawn([process.execPath, import.meta.path, 'gateway', store], { stdout: 'pipe' });
     return JSON.parse(await new Response(child.stdout).text()) as Latency;
@@ -66,7 +66,7 @@ async function latencies(store: string, gateways: number): Promise<Latency[]> {
 
 /** What one gateway's decisions wait, in milliseconds. */
 async function gateway(store: string): Promise<Latency> {
-  const recorder = await openRecorder({ store });
+  const recorder = openRecorder({ store });
   return waits(async (n) => {
     // Only what is let through waits for its row.
     const event = { ...decision(Math.abs(n)), verdict: 'allow', reason: 'rule' } as const;

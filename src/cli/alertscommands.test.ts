@@ -254,7 +254,7 @@ describe('replay', () => {
   });
 
   test('shows what would have fired, once for each cool-down, and changes nothing', async () => {
-    const recorder = await openRecorder({ store: join(person.home, 'state/clawctl/egress.db') });
+    const recorder = openRecorder({ store: join(person.home, 'state/clawctl/egress.db') });
     const many = (count: number, ago: number, first: number) =>
       Array.from({ length: count }, (_, n) => refused(`a${first + n}.test`, ago - n, first + n));
     const rows = [

@@ -33,7 +33,7 @@ function decision(host: string, reason: Reason, rest: Partial<DecisionEvent> = {
 }
 
 async function record(...events: DecisionEvent[]): Promise<void> {
-  const recorder = await openRecorder({ store: store() });
+  const recorder = openRecorder({ store: store() });
   for (const event of events) await recorder.decide(event);
   for (const { host, connection } of events.filter((event) => event.verdict === 'allow'))
     recorder.note({

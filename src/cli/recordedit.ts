@@ -13,7 +13,8 @@ export async function recordEdit(paths: Paths, edits: readonly string[]): Promis
 /** The act has been done already; that it cannot be recorded is told, no more. */
 export async function recordNotice(paths: Paths, topic: NoticeEvent['topic'], text: string): Promise<void> {
   try {
-    const recorder = await openRecorder({ store: paths.store });
+    const recorder = openRecorder({ store: paths.store });
+    await recorder.opened;
     recorder.note({
       kind: 'notice',
       time: systemClock.now(),

@@ -49,7 +49,8 @@ export interface Core {
   recorder: Recorder;
   loaded: () => LoadedPolicy;
   kills: () => readonly Kill[];
-  /** Records it, as soon as there is a recorder. */
+  /** Resolves once the store is there; rejects with a Failure where there cannot be one. */
+  opened: Promise<void>;
   record(topic: NoticeEvent['topic'], text: string): void;
   /** Called after a policy has taken the place of another, with what it lets go without saying so. */
   onReplaced: (widened: readonly string[]) => void;
@@ -59,7 +60,7 @@ export interface Core {
   reload(): void;
 }
 
-/** `closers` end all of it, in the opposite order. Throws Failure where the policy or the store is none. */
+/** `closers` end all of it, in the opposite order. Throws Failure where the policy is none, or nothing can be recorded. */
 export async function openCore(
   request: CoreRequest,
   telling: Telling,
@@ -68,15 +69,12 @@ export async function openCore(
   const { agent, session, paths } = request;
   const clock = systemClock;
   // Its thread starts while this one makes the plan of the fence and reads the policy.
-  const opening = openRecorder({ store: paths.store, onFailure: telling.failure });
-  closers.defer(() => whenThere(opening, (recorder) => recorder.close()));
+  const store = openRecorder({ store: paths.store, onFailure: telling.failure });
+  closers.defer(() => store.close());
   // The inside of the fence needs its plan sooner than anybody needs the policy.
   await new Promise(setImmediate);
-  const record = (topic: NoticeEvent['topic'], text: string) => {
-    whenThere(opening, (recorder) =>
-      recorder.note({ kind: 'notice', time: clock.now(), agent, session, topic, text }),
-    );
-  };
+  const record = (topic: NoticeEvent['topic'], text: string) =>
+    store.note({ kind: 'notice', time: clock.now(), agent, session, topic, text });
 
   const source = request.policyFile === null ? { paths } : { paths, policyFile: request.policyFile };
   // First watched, then read: no change falls between the two.
@@ -107,8 +105,7 @@ export async function openCore(
   });
   closers.defer(() => killSwitch.close());
 
-  const opened = await opening;
-  const recorder = request.watched?.(opened) ?? opened;
+  const recorder = request.watched?.(store) ?? store;
   const policy = () => loaded.policy;
   const gateway = createGateway({
     policy,
@@ -127,6 +124,7 @@ export async function openCore(
   core = {
     gateway,
     recorder,
+    opened: store.opened,
     loaded: () => loaded,
     kills: killSwitch.kills,
     record,

@@ -120,6 +120,7 @@ export async function serveFence(
   const isOpen = request.publications.some(({ host }) => classOf(parseAddress(host)!) !== 'loopback');
   if (isOpen) telling.notice('a published port can be reached from other machines');
   record('gateway-started', [describe(core.loaded()), ...places].join('; '));
+  await core.opened;
   sandbox.go();
   compileFromNowOn();
   alerts.wakeLater();

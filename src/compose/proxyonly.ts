@@ -42,6 +42,7 @@ export async function serveProxyOnly(request: ProxyOnlyRequest, telling: Telling
     telling,
     closers,
   );
+  await core.opened;
   core.onKills = (kills) => telling.alarm(killsText(kills));
   const { port } = serveProxy(core.gateway, {
     where: { hostname: '127.0.0.1', port: 0 },

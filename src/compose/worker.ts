@@ -134,6 +134,7 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
     telling,
     closers,
   );
+  await core.opened;
   const { gateway, recorder, record, reload, loaded, kills } = core;
   compileFromNowOn();
   if (evaluates) takeVariables(start.environment, loaded().policy);

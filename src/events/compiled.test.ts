@@ -46,7 +46,7 @@ const PROGRAM = `
 import { allowed } from './events/event.fixture.ts';
 import { openRecorder } from './events/recorder.ts';
 async function main() {
-  const recorder = await openRecorder({ store: process.argv[2] });
+  const recorder = openRecorder({ store: process.argv[2] });
   console.log(await recorder.decide(allowed()));
   await recorder.close();
   process.exit(0);

@@ -23,7 +23,7 @@ const program = import.meta.resolve('./recorder.fixture.ts').replace('file://', 
 
 async function filled(rows: number): Promise<string> {
   const store = newStore();
-  const recorder = await openRecorder({ store });
+  const recorder = openRecorder({ store });
   await Promise.all(
     Array.from({ length: rows }, (_, connection) => recorder.decide(allowed({ connection }))),
   );
@@ -56,7 +56,7 @@ describe.each(Object.entries(DAMAGES))('%s', (_, damage) => {
     damage(store);
     const bytes = readFileSync(store);
     const failures: Failure[] = [];
-    const recorder = await openRecorder({ store, onFailure: (failure) => failures.push(failure) });
+    const recorder = openRecorder({ store, onFailure: (failure) => failures.push(failure) });
     expect(await recorder.decide(allowed({ connection: 42 }))).toBe(true);
     await recorder.close();
     expect(failures.map(({ code }) => code)).toEqual(['store-corrupt']);
@@ -71,7 +71,7 @@ describe.each(Object.entries(DAMAGES))('%s', (_, damage) => {
 
 test('a store damaged while in use is replaced by one recorder and followed by the other', async () => {
   const store = await filled(2_000);
-  const [a, b] = [await openRecorder({ store }), await openRecorder({ store })];
+  const [a, b] = [openRecorder({ store }), openRecorder({ store })];
   await a.decide(allowed());
   await b.decide(allowed());
   for (const file of [store, `${store}-wal`]) writeFileSync(file, 'x'.repeat(200_000), { flag: 'r+' });

@@ -16,13 +16,14 @@ const ID = '0123456789ab';
 const never = (error: unknown) => {
   throw error;
 };
-const row = (connection: number) => JSON.stringify(rowOf(allowed({ connection })));
+const time = Date.now();
+const row = (connection: number) => JSON.stringify(rowOf(allowed({ connection, time })));
 const line = (serial: number) => `${serial} ${row(serial)}\n`;
 
 /** A store with one row, as a gateway leaves it that ends well. */
 async function newStoreWithRow(): Promise<string> {
   const store = newStore();
-  const recorder = await openRecorder({ store });
+  const recorder = openRecorder({ store });
   recorder.note(closed({ connection: 1_000 }));
   await recorder.close();
   return store;
@@ -91,7 +92,7 @@ describe('what a killed gateway left', () => {
     const store = await newStoreWithRow();
     writeFileSync(fileOf(store, ID, 0), line(1) + line(2) + line(5));
     writeFileSync(fileOf(store, ID, 1), line(3) + line(4));
-    if (who === 'who writes') await (await openRecorder({ store })).close();
+    if (who === 'who writes') await openRecorder({ store }).close();
     if (who === 'who checks') expect(verifyStore(store)).toEqual({ ok: true, rows: 6, evicted: 0 });
     expect(connections(store)).toEqual([1, 2, 3, 4, 5]);
     expect(journalsBeside(store)).toEqual([]);

@@ -12,7 +12,7 @@ test('questions work before there is a store, and see it when it comes', async (
   expect(queries.stats(recent())).toMatchObject({ requests: 0, topHosts: [], groups: [] });
   expect([queries.lastUse(Date.now()), queries.tail(0, 10)]).toEqual([[], []]);
   expect([queries.event(1), queries.lastSequence()]).toEqual([null, 0]);
-  const recorder = await openRecorder({ store });
+  const recorder = openRecorder({ store });
   await recorder.decide(allowed({ agent: 'a' }));
   await recorder.decide(denied({ agent: 'b' }));
   await recorder.flush();
@@ -28,7 +28,7 @@ test('questions work before there is a store, and see it when it comes', async (
 
 test('a host that was blocked before is not new', async () => {
   const store = newStore();
-  const recorder = await openRecorder({ store });
+  const recorder = openRecorder({ store });
   const now = Date.now();
   await recorder.decide(denied({ host: 'old.example', time: now - 7_200_000 }));
   await recorder.decide(denied({ host: 'old.example', time: now, agent: 'other' }));
@@ -41,7 +41,7 @@ test('a host that was blocked before is not new', async () => {
 
 test('what goes on is in no total before it has closed, and no host is thought used by it', async () => {
   const store = newStore();
-  const recorder = await openRecorder({ store });
+  const recorder = openRecorder({ store });
   recorder.note(passing({ bytesUp: 7 }));
   const queries = openQueries(store);
   await recorder.flush();
@@ -54,7 +54,7 @@ test('what goes on is in no total before it has closed, and no host is thought u
 
 test('every kind of event comes back as it was recorded', async () => {
   const store = newStore();
-  const recorder = await openRecorder({ store });
+  const recorder = openRecorder({ store });
   const time = Date.now();
   const common = { time, agent: 'claude', session: 's' };
   const place = { connection: 3, host: 'api.example.com', port: 443 };

@@ -10,13 +10,18 @@ import { verifyStore } from './verify.ts';
 
 const [mode, store] = process.argv.slice(2) as [string, string];
 if (mode === 'write') await writeForever();
-else if (mode === 'open') await openRecorder({ store }).catch(print);
+else if (mode === 'open') await begin().catch(print);
 else print(mode === 'full' ? await fullDisk() : await readOnlyDisk());
 process.exit(0);
 
+/** Opens it and waits until it is open. */
+async function begin(): Promise<void> {
+  await openRecorder({ store }).opened;
+}
+
 /** Prints how many decisions were answered, until killed. */
 async function writeForever(): Promise<void> {
-  const recorder = await openRecorder({ store });
+  const recorder = openRecorder({ store });
   for (let answered = 0; ; ) {
     const batch = Array.from({ length: 50 }, (_, n) =>
       recorder.decide(allowed({ connection: answered + n })),
@@ -31,7 +36,7 @@ async function writeForever(): Promise<void> {
 async function fullDisk() {
   const ballast = join(dirname(dirname(store)), 'ballast');
   const failures: Failure[] = [];
-  const recorder = await openRecorder({ store, onFailure: (failure) => failures.push(failure) });
+  const recorder = openRecorder({ store, onFailure: (failure) => failures.push(failure) });
   await recorder.decide(allowed());
   fill(ballast);
   let slowest = 0;
@@ -59,15 +64,15 @@ async function fullDisk() {
 /** Opens a store on a disk that is read-only, then on the same disk when it can be written. */
 async function readOnlyDisk() {
   const disk = dirname(dirname(store));
-  await (await openRecorder({ store })).close();
+  await openRecorder({ store }).close();
   shell('mount --bind "$0" "$0" && mount -o remount,bind,ro "$0"', disk);
-  const refused = await openRecorder({ store }).then(
+  const refused = await begin().then(
     () => 'opened',
     (failure: Failure) => failure.message,
   );
   const readable = openQueries(store).lastSequence() === 0;
   shell('umount -l "$0"', disk);
-  const recorder = await openRecorder({ store });
+  const recorder = openRecorder({ store });
   return { refused, readable, resumed: await recorder.decide(allowed()) };
 }
 

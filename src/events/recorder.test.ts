@@ -25,7 +25,7 @@ const recent = () => ({ since: Date.now() - 60_000, until: Date.now() + 60_000 }
 
 test('a decision is written down when its promise resolves, and in the store before long', async () => {
   const store = newStore();
-  const recorder = await openRecorder({ store });
+  const recorder = openRecorder({ store });
   expect(await recorder.decide(allowed({ connection: 7 }))).toBe(true);
   expect(journalOf(store)).toMatch(/^1 \{.*"connection":7,.*\}\n$/);
   await until(() => openQueries(store).lastSequence() > 0);
@@ -47,7 +47,7 @@ test('a decision is written down when its promise resolves, and in the store bef
 test('the store, its log and its key are for their owner alone', async () => {
   const store = newStore();
   mkdirSync(dirname(store), { mode: 0o755 });
-  const recorder = await openRecorder({ store });
+  const recorder = openRecorder({ store });
   await recorder.decide(allowed());
   expect(statSync(dirname(store)).mode & 0o777).toBe(0o700);
   for (const file of [
@@ -64,7 +64,7 @@ test('the store, its log and its key are for their owner alone', async () => {
 
 test('a later refusal moves one count from allowed to blocked, a close adds bytes and failures', async () => {
   const store = newStore();
-  const recorder = await openRecorder({ store });
+  const recorder = openRecorder({ store });
   await recorder.decide(allowed({ connection: 1 }));
   await recorder.decide(allowed({ connection: 2 }));
   await recorder.decide(allowed({ connection: 3 }));
@@ -83,7 +83,7 @@ test('a later refusal moves one count from allowed to blocked, a close adds byte
 
 test('identical refusals within a second are one row with a count, and every one is counted', async () => {
   const store = newStore();
-  const recorder = await openRecorder({ store });
+  const recorder = openRecorder({ store });
   const answers = Array.from({ length: 500 }, (_, connection) => recorder.decide(denied({ connection })));
   expect((await Promise.all(answers)).every(Boolean)).toBe(true);
   await recorder.close();
@@ -96,7 +96,7 @@ test('identical refusals within a second are one row with a count, and every one
 
 test('repeated refusals are written within two seconds without being asked for', async () => {
   const store = newStore();
-  const recorder = await openRecorder({ store });
+  const recorder = openRecorder({ store });
   await recorder.decide(denied());
   await recorder.decide(denied());
   const queries = openQueries(store);
@@ -108,7 +108,7 @@ test('repeated refusals are written within two seconds without being asked for',
 
 test('a flood of distinct hosts folds into their domain, then into others, and totals stay exact', async () => {
   const store = newStore();
-  const recorder = await openRecorder({ store });
+  const recorder = openRecorder({ store });
   await recorder.decide(allowed());
   const time = Date.now();
   const flood = (n: number) => recorder.decide(denied({ time, host: `h${n}.evil.example`, connection: n }));
@@ -130,7 +130,7 @@ test('a flood of distinct hosts folds into their domain, then into others, and t
 
 test('two recorders share a store, and its chain holds', async () => {
   const store = newStore();
-  const [a, b] = await Promise.all([openRecorder({ store }), openRecorder({ store })]);
+  const [a, b] = [openRecorder({ store }), openRecorder({ store })];
   const both = Array.from({ length: 300 }, (_, n) => (n % 2 ? a : b).decide(allowed({ connection: n })));
   expect((await Promise.all(both)).every(Boolean)).toBe(true);
   await Promise.all([a.close(), b.close()]);
@@ -141,7 +141,7 @@ test('two recorders share a store, and its chain holds', async () => {
 test('a store that another program locks soon refuses, resumes by itself, and nothing is lost', async () => {
   const store = newStore();
   const failures: Failure[] = [];
-  const recorder = await openRecorder({ store, onFailure: (failure) => failures.push(failure) });
+  const recorder = openRecorder({ store, onFailure: (failure) => failures.push(failure) });
   await recorder.decide(allowed({ connection: 1 }));
   const other = new Database(store);
   other.run('BEGIN EXCLUSIVE');
@@ -168,7 +168,7 @@ test('a store that another program locks soon refuses, resumes by itself, and no
 
 test('a store that is taken away is begun again', async () => {
   const store = newStore();
-  const recorder = await openRecorder({ store });
+  const recorder = openRecorder({ store });
   await recorder.decide(allowed());
   await recorder.flush();
   for (const part of ['', '-wal', '-shm']) unlinkSync(store + part);
@@ -180,7 +180,7 @@ test('a store that is taken away is begun again', async () => {
 
 test('a clock that steps back harms nothing: rows keep their order', async () => {
   const store = newStore();
-  const recorder = await openRecorder({ store });
+  const recorder = openRecorder({ store });
   const now = Date.now();
   await recorder.decide(allowed({ time: now, connection: 1 }));
   await recorder.decide(allowed({ time: now - 3_600_000, connection: 2 }));
@@ -197,7 +197,7 @@ test('a clock that steps back harms nothing: rows keep their order', async () =>
 
 test('text is bounded and comes back as it was hashed', async () => {
   const store = newStore();
-  const recorder = await openRecorder({ store });
+  const recorder = openRecorder({ store });
   const text = `\u0000\ud800 ${'x'.repeat(5_000)}`;
   recorder.note({
     kind: 'notice',
@@ -216,7 +216,8 @@ test('text is bounded and comes back as it was hashed', async () => {
 
 test('a thread that hangs is not waited for: new decisions are refused until it answers, and none is lost', async () => {
   const store = newStore();
-  const recorder = await openRecorder({ store });
+  const recorder = openRecorder({ store });
+  await recorder.opened;
   const file = openSync(`${store}.lock`, 'a');
   lockFile(file, true);
   const began = performance.now();

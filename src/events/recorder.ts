@@ -8,7 +8,7 @@ import { Failure } from '../base/failure.ts';
 import { startWorker } from '../base/worker.ts';
 import type { NoticeEvent, Recorder } from './event.ts';
 import { createJournal, type Journal, type Mark } from './journal.ts';
-import { startKeeper } from './keeper.ts';
+import { type Keeper, startKeeper } from './keeper.ts';
 import { createLedger, type Pending } from './ledger.ts';
 import { isLogLong } from './log.ts';
 import type { WriterMessage } from './recorder.worker.ts';
@@ -37,14 +37,23 @@ export interface RecorderOptions {
   onFailure?: (failure: Failure) => void;
 }
 
-/** Throws Failure where the store cannot be written to begin with. */
-export async function openRecorder(options: RecorderOptions): Promise<Recorder> {
+export interface StoreRecorder extends Recorder {
+  /**
+   * Resolves once the store is there; until then every decision waits. Rejects with a Failure where the store cannot
+   * be written to begin with, and then nothing is recorded any more.
+   */
+  readonly opened: Promise<void>;
+}
+
+/** Throws Failure where nothing can be written beside the store, either. */
+export function openRecorder(options: RecorderOptions): StoreRecorder {
   const { store, clock = systemClock, onFailure = () => {} } = options;
   const journal = openJournal(store, (error) => fail(storeFailure(store, error)));
   const worker = startWorker('events/recorder.worker.ts');
   const ledger = createLedger(clock, journal.append);
   let inFlight: Pending[] | null = null;
   let writable = true;
+  let isOpen = false;
   let closed = false;
   let pumping: Timer | undefined;
   let deadline: Timer | undefined;
@@ -78,7 +87,7 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
   };
 
   const schedule = () => {
-    if (inFlight !== null || !writable) return;
+    if (!isOpen || inFlight !== null || !writable) return;
     if (ledger.isFull) pump();
     else pumpLater(LINGER);
   };
@@ -156,19 +165,29 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     });
   };
 
-  const first = await ask({ path: store });
-  if (!first.ok) {
-    worker.terminate();
-    journal.close();
-    throw new Failure(first.code, first.what, first.fix);
-  }
-  onReply = onWritten;
-  if (first.replaced !== null) replaced(first.replaced);
-  const keeper = startKeeper(store, options.limits ?? DEFAULT_LIMITS);
-  schedule();
+  let keeper: Keeper | null = null;
+  const open = async () => {
+    const first = await ask({ path: store });
+    if (!first.ok) {
+      closed = true;
+      worker.terminate();
+      journal.close();
+      throw new Failure(first.code, first.what, first.fix);
+    }
+    onReply = onWritten;
+    isOpen = true;
+    if (first.replaced !== null) replaced(first.replaced);
+    keeper = startKeeper(store, options.limits ?? DEFAULT_LIMITS);
+    schedule();
+  };
+  const opened = open();
+  // Whoever waits for it is told.
+  opened.catch(() => {});
 
   return {
+    opened,
     async decide(event) {
+      if (!isOpen) await opened.catch(() => {});
       if (closed) return false;
       const recorded = ledger.decide(event, writable);
       schedule();
@@ -184,15 +203,19 @@ export async function openRecorder(options: RecorderOptions): Promise<Recorder> 
     get writable() {
       return writable;
     },
-    flush,
+    async flush() {
+      await opened.catch(() => {});
+      if (!closed) await flush();
+    },
     async close() {
+      await opened.catch(() => {});
       if (closed) return;
       await flush();
       closed = true;
       clearTimeout(deadline);
       clearTimeout(pumping);
       clearTimeout(releasing);
-      keeper.stop();
+      keeper?.stop();
       journal.close();
       // Waits for the disk, so only after much was written.
       if (writable && isLogLong(store)) await Promise.race([ask('finish'), Bun.sleep(DEADLINE)]);

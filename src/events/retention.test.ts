@@ -108,7 +108,7 @@ test('totals outlive rows: seconds go after an hour, minutes after days, longer 
 
 test('a running recorder keeps its store within bounds by itself', async () => {
   const store = newStore();
-  const recorder = await openRecorder({ store, limits: { age: 30 * DAY, bytes: 2 ** 20 } });
+  const recorder = openRecorder({ store, limits: { age: 30 * DAY, bytes: 2 ** 20 } });
   for (let n = 0; n < 10_000; n += 500) {
     const batch = Array.from({ length: 500 }, (_, i) => recorder.decide(allowed({ connection: n + i })));
     await Promise.all(batch);
