@@ -33,7 +33,10 @@ async function echo(): Promise<string> {
 /** Whether anybody listens there. */
 const connects = (port: number) =>
   connectBy({ port }, target()).then(
-    () => true,
+    (tunnel) => {
+      tunnel.close();
+      return true;
+    },
     () => false,
   );
 

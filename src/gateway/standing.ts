@@ -20,6 +20,7 @@ export class AllStanding {
   #all = new Set<Standing>();
   #checking: Timer | null = null;
   #emptied = () => {};
+  #isDraining = false;
 
   constructor(
     private readonly clock: Clock,
@@ -46,16 +47,20 @@ export class AllStanding {
 
   /** Whatever is still there after so many milliseconds is closed. */
   async close(within: number): Promise<void> {
-    if (this.#all.size > 0) {
-      const empty = new Promise<void>((resolve) => {
+    this.#isDraining = true;
+    let isLate = false;
+    const late = setTimeout(() => {
+      isLate = true;
+      this.#emptied();
+    }, within);
+    this.#each((one) => one.drain?.());
+    // A client that has said what it wants goes, and comes again as something else.
+    while (this.#all.size > 0 && !isLate)
+      await new Promise<void>((resolve) => {
         this.#emptied = resolve;
       });
-      const late = setTimeout(this.#emptied, within);
-      this.#each((one) => one.drain?.());
-      await empty;
-      clearTimeout(late);
-      this.#each((one) => one.close());
-    }
+    clearTimeout(late);
+    this.#each((one) => one.close());
     if (this.#checking !== null) clearInterval(this.#checking);
     this.#checking = null;
   }
@@ -64,6 +69,8 @@ export class AllStanding {
     const now = this.clock.now();
     const monotonic = this.clock.monotonic();
     this.#each((one) => one.check(now, monotonic));
+    // Who came to it since is told now.
+    if (this.#isDraining) this.#each((one) => one.drain?.());
     if (this.#all.size > 0 || this.#checking === null) return;
     clearInterval(this.#checking);
     this.#checking = null;
