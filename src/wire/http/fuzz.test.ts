@@ -75,7 +75,9 @@ describe('whatever the bytes', () => {
 function readByNode(bytes: Uint8Array): string[] {
   return readByLlhttp(bytes, 'REQUEST').map(({ method, target, headers, body }) => {
     const host = headers.find(([name]) => name.toLowerCase() === 'host');
-    return `${method} ${target} ${host === undefined ? '' : host[1]} ${body}`;
+    // Before HTTP/1.1 there need not be one; then an absolute target's counts.
+    const named = host === undefined ? /^https?:\/\/([^/?#]*)/i.exec(target) : host;
+    return `${method} ${target} ${named?.[1] ?? ''} ${body}`;
   });
 }
 
