@@ -4,7 +4,6 @@
  * outlives this program like a commit does, takes a microsecond where a commit takes a thread and a transaction.
  * Whoever opens the store next commits what a program has left behind that was killed (see abandoned.ts).
  */
-import { randomBytes } from 'node:crypto';
 import { closeSync, fstatSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
 import { lockFile } from '../os/lock.ts';
 import { makeFolder } from './store.ts';
@@ -123,7 +122,7 @@ export function createJournal(store: string, onFailure: (error: unknown) => void
 function begin(store: string): { id: string; sheets: [Sheet, Sheet] } {
   makeFolder(store);
   for (;;) {
-    const id = randomBytes(6).toString('hex');
+    const id = crypto.getRandomValues(new Uint8Array(6)).toHex();
     const sheetOf = (sheet: 0 | 1): Sheet => {
       const fd = openSync(fileOf(store, id, sheet), 'wx', 0o600);
       return { fd, size: 0, serial: 0 };

@@ -1,7 +1,7 @@
 /** Starts the thread that keeps the store small. A program that ends at once never needs it. */
 import { startWorker } from '../base/worker.ts';
+import type { Limits } from './limits.ts';
 import { isLogLong } from './log.ts';
-import type { Limits } from './retention.ts';
 
 export type KeeperMessage = { store: string; limits: Limits } | 'stop';
 

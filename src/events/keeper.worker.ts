@@ -9,8 +9,9 @@ import { compileFromNowOn } from '../base/compiler.ts';
 import { forgetSettled, settle } from './abandoned.ts';
 import { signingKey } from './checkpoint.ts';
 import type { KeeperMessage } from './keeper.ts';
+import type { Limits } from './limits.ts';
 import { writeBack } from './log.ts';
-import { createRetention, type Limits } from './retention.ts';
+import { createRetention } from './retention.ts';
 import { identityOf, openStore } from './store.ts';
 import { inTurn } from './turn.ts';
 

@@ -10,9 +10,9 @@ import type { NoticeEvent, Recorder } from './event.ts';
 import { createJournal, type Journal, type Mark } from './journal.ts';
 import { type Keeper, startKeeper } from './keeper.ts';
 import { createLedger, type Pending } from './ledger.ts';
+import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 import { isLogLong } from './log.ts';
 import type { WriterMessage } from './recorder.worker.ts';
-import { DEFAULT_LIMITS, type Limits } from './retention.ts';
 import { storeFailure } from './store.ts';
 import type { Written } from './writer.ts';
 

@@ -7,16 +7,8 @@ import type { Database } from 'bun:sqlite';
 import type { KeyObject } from 'node:crypto';
 import { begin } from './commit.ts';
 import { type Chain, createHeads, type Heads } from './heads.ts';
+import type { Limits } from './limits.ts';
 import { SPANS } from './totals.ts';
-
-export interface Limits {
-  /** Milliseconds that rows, hour totals and the memory of hosts are kept. */
-  age: number;
-  /** Octets that the database may use. */
-  bytes: number;
-}
-
-export const DEFAULT_LIMITS: Limits = { age: 30 * 86_400_000, bytes: 2 ** 30 };
 
 /** How long totals of each span are kept, milliseconds; longer ones for as long as rows. */
 export const KEPT = { second: 3_600_000, minute: 8 * 86_400_000 } as const;

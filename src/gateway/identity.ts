@@ -4,7 +4,6 @@
  * even where the listener or the address would do, and on a listener with an agent of its own so are those of others.
  * Never known by anything else that a client says.
  */
-import { timingSafeEqual } from 'node:crypto';
 import { digestOf, type Tokens } from '../config/tokens.ts';
 import type { Address } from '../names/address.ts';
 import { embeddedIn } from '../names/embedded.ts';
@@ -53,6 +52,8 @@ export function createIdentity({ policy, tokens }: IdentitySources): Identities 
   };
   /** Whether it is the digest of the agent's token, in the same time whatever it is. */
   const isTokenOf = (agent: string, digest: Uint8Array): boolean => {
+    // Loaded for the first who shows one: a fence has none, and starts sooner.
+    const { timingSafeEqual } = require('node:crypto') as typeof import('node:crypto');
     const token = tokens().get(agent);
     return timingSafeEqual(digest, token?.digest ?? NOBODY) && token !== undefined;
   };

@@ -2,7 +2,6 @@
  * Lookups under way: equal ones share one answer, a bounded number runs at once, and an answer is kept for its
  * TTL. Failures are not kept: whoever asks again may have better luck.
  */
-import { registrableDomain } from '../names/suffix.ts';
 import { Turns } from './turns.ts';
 import type { Found, Resolution, Upstream } from './upstream.ts';
 
@@ -67,7 +66,7 @@ export function createLookups(upstream: Upstream, patience = PATIENCE): Lookups 
         same.wanted.push(isWanted);
         return same.answer;
       }
-      const domain = registrableDomain(name) ?? name;
+      const domain = groupOf(name);
       if (!turns.hasRoom(domain)) return Promise.resolve({ ok: false, detail: 'too many lookups at once' });
       const until = performance.now() + patience;
       const wanted = [() => performance.now() < until && isWanted()];
@@ -76,6 +75,12 @@ export function createLookups(upstream: Upstream, patience = PATIENCE): Lookups 
       return answer;
     },
   };
+}
+
+/** The public suffix list is large: it is loaded for the first name, not at the start. */
+function groupOf(name: string): string {
+  const suffixes = require('../names/suffix.ts') as typeof import('../names/suffix.ts');
+  return suffixes.registrableDomain(name) ?? name;
 }
 
 function within(milliseconds: number, answer: Promise<Resolution>): Promise<Resolution> {
