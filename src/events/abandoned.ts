@@ -92,21 +92,23 @@ function read(store: string, journal: string, after: number): { lines: Line[]; u
   const unreadable: (0 | 1)[] = [];
   for (const sheet of [0, 1] as const) {
     const text = attempt(() => readFileSync(fileOf(store, journal, sheet), 'utf8')) ?? '';
-    // What follows the last line's end was being written when the program was killed: it was never answered.
+    // What follows the last line's end was being written when the program was killed: it was never answered. Zeros are
+    // what is not used yet, and what comes after some was being emptied, or written where there was no room before.
     const found = text.split('\n').slice(0, -1).map(lineOf);
-    const good = found.filter((line) => line !== null);
-    if (good.length < found.length) unreadable.push(sheet);
+    const good = found.filter((line) => line !== null && line !== 'emptied');
+    if (found.includes(null)) unreadable.push(sheet);
     lines.push(...good.filter(({ serial }) => serial > after));
   }
   lines.sort((a, b) => a.serial - b.serial);
   return { lines, unreadable };
 }
 
-function lineOf(text: string): Line | null {
-  const [, serial, json] = /^(\d{1,15}) (\{.*\})$/.exec(text) ?? [];
-  if (json === undefined) return null;
-  const row: unknown = attempt(() => JSON.parse(json));
-  return isRow(row) ? { serial: Number(serial), row } : null;
+function lineOf(text: string): Line | 'emptied' | null {
+  const used = text.replace(/^\0+/, '');
+  const [, serial, json] = /^(\d{1,15}) (\{.*\})$/.exec(used) ?? [];
+  const row: unknown = json === undefined ? null : attempt(() => JSON.parse(json));
+  if (isRow(row)) return { serial: Number(serial), row };
+  return used === text ? null : 'emptied';
 }
 
 function asideOf(file: string): string {

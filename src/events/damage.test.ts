@@ -125,7 +125,7 @@ test.skipIf(!namespaces)('a read-only disk opens nothing, but can be asked', () 
 /** Runs the fixture with a small disk of its own; needs user and mount namespaces. */
 function inNamespace(mode: string): unknown {
   const folder = dirname(dirname(newStore()));
-  const script = 'mount -t tmpfs -o size=600k tmpfs "$1" && exec "$2" "$3" "$4" "$1/state/egress.db"';
+  const script = 'mount -t tmpfs -o size=1200k tmpfs "$1" && exec "$2" "$3" "$4" "$1/state/egress.db"';
   const run = spawnSync('unshare', [
     '-rm',
     'sh',

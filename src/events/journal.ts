@@ -1,19 +1,20 @@
 /**
  * What is recorded is written down here before it is answered, and committed to the store soon after, with much else.
- * One line for a row, in two files beside the store that are used by turns: a copy into the kernel's memory, which
- * outlives this program like a commit does, takes a microsecond where a commit takes a thread and a transaction.
- * Whoever opens the store next commits what a program has left behind that was killed (see abandoned.ts).
+ * One line for a row, in two files beside the store that are used by turns. Their first octets are mapped into memory,
+ * so that a row costs a microsecond where a commit costs a thread and a transaction; like a commit it outlives this
+ * program. Whoever opens the store next commits what one that was killed has left behind (see abandoned.ts).
  */
 import { closeSync, fstatSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
 import { lockFile } from '../os/lock.ts';
 import { makeFolder } from './store.ts';
 
-/** Octets after which the other file is used, once all that is in it is committed. */
-const TURN = 256 * 2 ** 10;
+/** Octets of a file that are memory. When they are used the other file's turn is, once all that is in it is committed. */
+const MAPPED = 128 * 2 ** 10;
 /** Octets of a line, and more than any has: the texts of a row are bounded (see row.ts). */
 const LONGEST = 16 * 2 ** 10;
 /** Octets that must fit on the disk before a journal that could not be written counts as writable again. */
 const ROOM = new Uint8Array(64 * 2 ** 10);
+const EMPTY = new Uint8Array(MAPPED);
 
 /** How far a journal's rows are committed. */
 export interface Mark {
@@ -36,6 +37,9 @@ export interface Journal {
 
 interface Sheet {
   fd: number;
+  /** Its first octets, as memory; null where the file system has no such thing. */
+  map: Buffer | null;
+  /** Octets that are used, zeros between what fits in the map and what came after it included. */
   size: number;
   /** The last row in it. */
   serial: number;
@@ -56,15 +60,24 @@ export function createJournal(store: string, onFailure: (error: unknown) => void
 
   const turn = () => {
     [active, other] = [other, active];
-    ftruncateSync(active.fd, 0);
+    ftruncateSync(active.fd, active.map === null ? 0 : MAPPED);
+    active.map?.fill(0, 0, Math.min(active.size, MAPPED));
     active.size = 0;
   };
-  const line = Buffer.allocUnsafe(LONGEST);
-  const write = (octets: Uint8Array, length: number) => {
-    const written = writeSync(active.fd, octets, 0, length, active.size);
-    if (written === length) return;
-    ftruncateSync(active.fd, active.size);
-    throw Object.assign(new Error('only a part could be written'), { code: 'ENOSPC' });
+  const buffer = Buffer.allocUnsafe(LONGEST);
+  const put = (line: string) => {
+    const { map, size } = active;
+    if (map !== null && size + LONGEST <= MAPPED) {
+      active.size = size + map.write(line, size);
+      return;
+    }
+    const at = afterMap();
+    write(buffer, buffer.write(line), at);
+  };
+  const afterMap = () => (active.map === null ? active.size : Math.max(active.size, MAPPED));
+  const write = (octets: Uint8Array, length: number, at: number) => {
+    writeWhole(active.fd, octets, length, at);
+    active.size = at + length;
   };
   /** Somebody has taken the folder away; the store is begun anew there, too. */
   const isGone = () => fstatSync(sheets[0].fd).nlink === 0;
@@ -82,10 +95,8 @@ export function createJournal(store: string, onFailure: (error: unknown) => void
     append(row) {
       if (failed) return 0;
       try {
-        if (active.size >= TURN && other.serial <= done) turn();
-        const length = line.write(`${serial + 1} ${row}\n`);
-        write(line, length);
-        active.size += length;
+        if (active.size + LONGEST > MAPPED && other.serial <= done) turn();
+        put(`${serial + 1} ${row}\n`);
         active.serial = ++serial;
         return serial;
       } catch (error) {
@@ -101,8 +112,9 @@ export function createJournal(store: string, onFailure: (error: unknown) => void
       try {
         if (isGone()) renew();
         if (!failed) return true;
-        write(ROOM, ROOM.length);
-        ftruncateSync(active.fd, active.size);
+        const at = afterMap();
+        writeWhole(active.fd, ROOM, ROOM.length, at);
+        ftruncateSync(active.fd, at);
         failed = false;
         return true;
       } catch {
@@ -123,13 +135,33 @@ function begin(store: string): { id: string; sheets: [Sheet, Sheet] } {
   makeFolder(store);
   for (;;) {
     const id = crypto.getRandomValues(new Uint8Array(6)).toHex();
-    const sheetOf = (sheet: 0 | 1): Sheet => {
-      const fd = openSync(fileOf(store, id, sheet), 'wx', 0o600);
-      return { fd, size: 0, serial: 0 };
-    };
-    const first = sheetOf(0);
-    if (lockFile(first.fd, false) && fstatSync(first.fd).nlink > 0)
-      return { id, sheets: [first, sheetOf(1)] };
-    closeSync(first.fd);
+    const make = (sheet: 0 | 1) => openSync(fileOf(store, id, sheet), 'wx', 0o600);
+    const first = make(0);
+    if (lockFile(first, false) && fstatSync(first).nlink > 0) {
+      const sheets = [first, make(1)].map((fd, sheet) => sheetOf(fd, fileOf(store, id, sheet as 0 | 1)));
+      return { id, sheets: sheets as [Sheet, Sheet] };
+    }
+    closeSync(first);
   }
+}
+
+function sheetOf(fd: number, path: string): Sheet {
+  // What is memory must have its place on the disk: a full one would end the program, not the writing.
+  writeWhole(fd, EMPTY, MAPPED, 0);
+  let map: Buffer | null = null;
+  try {
+    const { buffer, byteOffset, byteLength } = Bun.mmap(path, { shared: true });
+    if (byteLength === MAPPED) map = Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
+  } catch {
+    // Written by system calls, then.
+  }
+  return { fd, map, size: 0, serial: 0 };
+}
+
+/** All of it or nothing. */
+function writeWhole(fd: number, octets: Uint8Array, length: number, at: number): void {
+  const written = writeSync(fd, octets, 0, length, at);
+  if (written === length) return;
+  ftruncateSync(fd, at);
+  throw Object.assign(new Error('only a part could be written'), { code: 'ENOSPC' });
 }

@@ -42,7 +42,8 @@ async function fullDisk() {
   let slowest = 0;
   let refused = false;
   let asked = 1;
-  for (; asked < 500 && !refused; asked++) {
+  for (const end = Date.now() + 5_000; !refused && Date.now() < end; asked++) {
+    await Bun.sleep(1);
     const began = performance.now();
     refused = !(await recorder.decide(allowed({ connection: asked })));
     slowest = Math.max(slowest, performance.now() - began);

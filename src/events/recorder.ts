@@ -97,7 +97,7 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
   const pump = () => {
     clearTimeout(pumping);
     pumping = undefined;
-    if (inFlight !== null) return;
+    if (!isOpen || inFlight !== null) return;
     const batch = ledger.take();
     if (batch.length > 0) post(batch);
     else settled();
@@ -178,7 +178,7 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
     isOpen = true;
     if (first.replaced !== null) replaced(first.replaced);
     keeper = startKeeper(store, options.limits ?? DEFAULT_LIMITS);
-    schedule();
+    pump();
   };
   const opened = open();
   // Whoever waits for it is told.
