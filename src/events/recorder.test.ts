@@ -178,6 +178,19 @@ test('a store that is taken away is begun again', async () => {
   await recorder.close();
 });
 
+test('a store that does not answer to begin with is no store, and keeps nobody waiting', async () => {
+  const store = newStore();
+  await openRecorder({ store }).close();
+  const file = openSync(`${store}.lock`, 'a');
+  lockFile(file, true);
+  const recorder = openRecorder({ store, patience: 300 });
+  const asked = recorder.decide(allowed());
+  expect(recorder.opened).rejects.toThrow('does not answer');
+  expect(await asked).toBe(false);
+  await recorder.close();
+  closeSync(file);
+});
+
 test('a clock that steps back harms nothing: rows keep their order', async () => {
   const store = newStore();
   const recorder = openRecorder({ store });

@@ -18,6 +18,8 @@ import type { Written } from './writer.ts';
 
 /** Milliseconds after which the store counts as unwritable, whatever the thread that commits is waiting for. */
 const DEADLINE = 800;
+/** Milliseconds in which it has to be open to begin with; a long log is read then. */
+const PATIENCE = 10_000;
 /** Milliseconds between attempts to write again. */
 const RETRY = 250;
 /** Milliseconds between looks at refusals that repeat. */
@@ -33,6 +35,8 @@ export interface RecorderOptions {
   store: string;
   clock?: Clock;
   limits?: Limits;
+  /** Milliseconds in which the store has to be open. */
+  patience?: number;
   /** Told once each time the store becomes unwritable, and when a damaged one was moved aside. */
   onFailure?: (failure: Failure) => void;
 }
@@ -47,7 +51,7 @@ export interface StoreRecorder extends Recorder {
 
 /** Throws Failure where nothing can be written beside the store, either. */
 export function openRecorder(options: RecorderOptions): StoreRecorder {
-  const { store, clock = systemClock, onFailure = () => {} } = options;
+  const { store, clock = systemClock, onFailure = () => {}, patience = PATIENCE } = options;
   const journal = openJournal(store, (error) => fail(storeFailure(store, error)));
   const worker = startWorker('events/recorder.worker.ts');
   const ledger = createLedger(clock, journal.append);
@@ -109,10 +113,10 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
     // The rows are JSON already.
     worker.postMessage(`{"rows":[${batch.map(({ text }) => text).join()}],"mark":${mark}}`);
   };
+  const silence = () =>
+    new Failure('store-unwritable', `The store ${store} does not answer.`, `Run 'clawctl egress doctor'.`);
   const onDeadline = () => {
-    fail(
-      new Failure('store-unwritable', `The store ${store} does not answer.`, `Run 'clawctl egress doctor'.`),
-    );
+    fail(silence());
     for (const done of flushed.splice(0)) done();
   };
   const onWritten = (written: Written) => {
@@ -167,7 +171,12 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
 
   let keeper: Keeper | null = null;
   const open = async () => {
+    const late = setTimeout(() => {
+      const { code, message: what, fix } = silence();
+      onReply({ ok: false, code, what, fix });
+    }, patience);
     const first = await ask({ path: store });
+    clearTimeout(late);
     if (!first.ok) {
       closed = true;
       worker.terminate();
