@@ -135,11 +135,6 @@ export async function openCore(
   return core;
 }
 
-/** Nothing to be done where there never was one: whoever waits for it has heard why. */
-export function whenThere<T>(coming: Promise<T>, act: (there: T) => void | Promise<void>): Promise<void> {
-  return coming.then(act, () => undefined);
-}
-
 function resolverOf({ policy }: LoadedPolicy) {
   return createResolver({ upstream: upstreamOf(policy), hosts: hostsOf(policy) });
 }

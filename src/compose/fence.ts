@@ -18,7 +18,7 @@ import { classOf } from '../names/addressclass.ts';
 import { readLastRefusals, readRefusals, type RefusedPacket as SeenPacket } from '../os/nflog.ts';
 import { modeOf } from '../policy/policy.ts';
 import type { Sandbox } from '../sandbox/launch.ts';
-import { describe, killsText, openCore, type Telling, whenThere } from './core.ts';
+import { describe, killsText, openCore, type Telling } from './core.ts';
 import type { Publication, Published } from './publish.ts';
 
 /** How often packets that the fence refused are collected. */
@@ -59,7 +59,13 @@ export async function serveFence(
   const clock = systemClock;
   // Closed in the opposite order, however this ends.
   await using closers = new AsyncDisposableStack();
-  closers.defer(() => whenThere(launching, (sandbox) => sandbox.stop()));
+  // Nothing to be stopped where there never was one: whoever waits for it has heard why.
+  closers.defer(() =>
+    launching.then(
+      (sandbox) => sandbox.stop(),
+      () => {},
+    ),
+  );
   // Ended when everything is recorded.
   const alerts = createAlerts({ paths: request.paths, policyFile: request.policyFile });
   closers.defer(() => alerts.stop());

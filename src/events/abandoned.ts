@@ -41,7 +41,7 @@ export function settleAbandoned(store: string, db: Database, commit: Commit): vo
       const { lines, unreadable } = read(store, journal, (found as { serial: number } | null)?.serial ?? 0);
       const last = lines.at(-1);
       const rows = lines.map(({ row }) => row);
-      if (unreadable.length > 0) rows.push(noticeOf(journal, unreadable));
+      if (unreadable.length > 0) rows.push(noticeOf(store, journal, unreadable));
       if (rows.length > 0) commit(rows, last === undefined ? null : { journal, serial: last.serial });
       for (const sheet of [1, 0] as const) {
         const file = fileOf(store, journal, sheet);
@@ -115,8 +115,8 @@ function asideOf(file: string): string {
   return file.replace('.journal-', '.corrupt-journal-');
 }
 
-function noticeOf(journal: string, unreadable: readonly (0 | 1)[]): Row {
-  const files = unreadable.map((sheet) => asideOf(fileOf('egress.db', journal, sheet))).join(' and ');
+function noticeOf(store: string, journal: string, unreadable: readonly (0 | 1)[]): Row {
+  const files = unreadable.map((sheet) => asideOf(basename(fileOf(store, journal, sheet)))).join(' and ');
   return rowOf({
     kind: 'notice',
     time: Date.now(),

@@ -63,6 +63,9 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
   let deadline: Timer | undefined;
   let releasing: Timer | undefined;
   const flushed: (() => void)[] = [];
+  const endFlushes = () => {
+    for (const done of flushed.splice(0)) done();
+  };
   let onReply: (written: Written) => void = () => {};
 
   const ask = (message: WriterMessage) =>
@@ -117,7 +120,7 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
     new Failure('store-unwritable', `The store ${store} does not answer.`, `Run 'clawctl egress doctor'.`);
   const onDeadline = () => {
     fail(silence());
-    for (const done of flushed.splice(0)) done();
+    endFlushes();
   };
   const onWritten = (written: Written) => {
     if (inFlight === null) return;
@@ -128,7 +131,7 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
       ledger.giveBack(batch);
       fail(new Failure(written.code, written.what, written.fix));
       pumpLater(RETRY);
-      for (const done of flushed.splice(0)) done();
+      endFlushes();
       return;
     }
     journal.committed(markOf(batch, journal.id)?.serial ?? 0);
@@ -141,7 +144,7 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
     writable = journal.works();
     if (!writable) pumpLater(RETRY);
     else if (!ledger.isEmpty) pumpLater(LINGER);
-    for (const done of flushed.splice(0)) done();
+    endFlushes();
   };
   const replaced = (aside: string) => {
     const text = `The store ${store} was damaged and has been moved to ${aside}; a new one was begun.`;
@@ -164,7 +167,7 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
     await new Promise<void>((resolve) => {
       flushed.push(resolve);
       // A thread that does not answer is not waited for again.
-      if (inFlight !== null && !writable) for (const done of flushed.splice(0)) done();
+      if (inFlight !== null && !writable) endFlushes();
       else pump();
     });
   };
