@@ -1,7 +1,8 @@
 /** What a person could type about an incident. A name in it is defanged; our commands take it back. */
 import { defanged } from '../../names/defanged.ts';
-import { parseHost } from '../../names/host.ts';
+import { hostText, parseHost } from '../../names/host.ts';
 import { isAgentName } from '../../policy/agentname.ts';
+import { bracketed } from '../../policy/pattern.ts';
 import type { Incident, Transition } from '../incident.ts';
 
 export interface Command {
@@ -21,12 +22,15 @@ export function commandsFor(incident: Incident, transition: Transition): Command
     { purpose: 'To see more', line: `clawctl egress blocked --last ${hours}h${agent}` },
     { purpose: 'To see this alert', line: 'clawctl egress alerts history' },
   ];
-  const first = incident.hosts.find(({ host }) => parseHost(host) !== null);
-  if (first !== undefined) {
-    const host = `'${defanged(hostForShell(first.host))}'`;
+  for (const { host: text, reason } of incident.hosts) {
+    const parsed = parseHost(text);
+    if (parsed === null) continue;
+    // As we understood it, not as it was written.
+    const host = `'${defanged(bracketed(hostText(parsed)))}'`;
     commands.push({ purpose: 'To see why', line: `clawctl egress explain ${host}${agent}` });
-    if (first.reason !== null && ADDABLE.has(first.reason))
+    if (reason !== null && ADDABLE.has(reason))
       commands.push({ purpose: 'To allow it', line: `clawctl egress add ${host}${agent}` });
+    break;
   }
   if (transition === 'resolved') return commands;
   commands.push({ purpose: 'To stop it at once', line: `clawctl egress kill${agent}` });
@@ -45,5 +49,3 @@ function agentOption({ agents, group }: Incident): string {
   if (name === undefined) return '';
   return isAgentName(name) && defanged(name) === name ? ` --agent ${name}` : ' --agent NAME';
 }
-
-const hostForShell = (host: string) => (host.includes(':') ? `[${host}]` : host);

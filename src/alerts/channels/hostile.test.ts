@@ -222,6 +222,20 @@ test('a command that is suggested names the host so that our own commands take i
   expect(lines.join('\n')).not.toContain('evil.test');
 });
 
+test('a command that is suggested names the host as we understood it, of those that are hosts the first', () => {
+  const commandsOf = (...hosts: string[]) =>
+    messageOf(
+      notificationOf({ hosts: hosts.map((host) => ({ host, count: 1, reason: 'no-rule' })) }),
+    ).commands.map(({ line }) => line);
+  expect(commandsOf('$(reboot)', 'EVIL.Test.')).toContain(
+    "clawctl egress add 'evil[.]test' --agent support-bot",
+  );
+  expect(commandsOf('2001:DB8:0::1')).toContain(
+    "clawctl egress add '[2001[:]db8[:][:]1]' --agent support-bot",
+  );
+  expect(commandsOf('$(reboot)', 'a b').join('\n')).not.toMatch(/ (?:add|explain) /);
+});
+
 test('a message says what happened, to whom, since when, how often and why', () => {
   const text = textOf(messageOf(notificationOf({ decidingRule: 'egress.yaml:7' })));
   for (const part of [
