@@ -107,6 +107,20 @@ function hasTab(bytes: Uint8Array, from: number, to: number): boolean {
   return false;
 }
 
+/**
+ * The elements of a list in a value, in lower case (RFC 9110 section 5.6.1). White space is a space or a tab: `trim`
+ * takes the octet A0 for some too, and what stands beside it would be an option to us and to nobody else.
+ */
+export function listed(value: string): string[] {
+  return value.split(',').map((part) => {
+    let from = 0;
+    let until = part.length;
+    while (from < until && isBlank(part.charCodeAt(from))) from++;
+    while (until > from && isBlank(part.charCodeAt(until - 1))) until--;
+    return part.slice(from, until).toLowerCase();
+  });
+}
+
 /** The first `end` octets as text, one character each, so that places in it are places in the bytes. */
 export function latin1(bytes: Uint8Array, end: number): string {
   return latin1Slice.call(bytes, 0, end);

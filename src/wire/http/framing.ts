@@ -2,7 +2,7 @@
  * The header fields that say where a message ends and what becomes of the connection (RFC 9112 sections 6, 7
  * and 9). Anything that two recipients have been known to read differently is refused.
  */
-import type { Field } from './fields.ts';
+import { type Field, listed } from './fields.ts';
 
 export interface Framing {
   length: number | null;
@@ -85,8 +85,7 @@ function readField(framing: Framing, name: string, value: string): string | null
 }
 
 function readConnection(framing: Framing, value: string): string | null {
-  for (const part of value.toLowerCase().split(',')) {
-    const option = part.trim();
+  for (const option of listed(value)) {
     if (!TOKEN.test(option)) return 'Connection is not a list of options';
     if (NEVER_HOP_BY_HOP.includes(option)) return 'Connection names a header that frames the message';
     framing.connection.push(option);

@@ -128,6 +128,7 @@ describe('refused is a request whose framing two servers could read differently'
     refused(post('Transfer_Encoding: chunked'), post('Content_Length: 4'));
     refused(post('Connection: content-length', 'Content-Length: 51'), get('Connection: close, Host'));
     refused(get('Connection: close,,x'), get('Connection: '));
+    refused(get('Connection:\xa0close'), get('Connection: close,\xa0x'), get('Connection: close\xa0, x'));
     refused(post('Expect: y 100-continue'), post('Expect: 100-continue', 'Expect: 100-continue'));
     refused(get('Upgrade: websocket', 'Upgrade: h2c'));
     refused(request('CONNECT a.example:443 HTTP/1.1', 'Host: a.example', 'Content-Length: 4'));

@@ -3,7 +3,7 @@
  * concern one connection, a proxy or the gateway stay here, in both directions; everything else passes in its order,
  * octet for octet.
  */
-import type { Field } from './fields.ts';
+import { type Field, listed } from './fields.ts';
 import type { RequestHead } from './head.ts';
 import type { ResponseHead } from './response.ts';
 
@@ -117,5 +117,4 @@ export function writeResponseHead(head: ResponseHead, { close, chunked }: Respon
 }
 
 /** Whether all the fields that a Trailer field announces may come. */
-const announces = (value: string) =>
-  value.split(',').every((name) => passesInTrailer(name.trim().toLowerCase()));
+const announces = (value: string) => listed(value).every(passesInTrailer);
