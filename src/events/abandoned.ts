@@ -9,7 +9,8 @@ import { lockFile } from '../os/lock.ts';
 import { signingKey } from './checkpoint.ts';
 import { type Commit, createCommit } from './commit.ts';
 import { fileOf } from './journal.ts';
-import { isRow, type Row, rowOf } from './row.ts';
+import { isPackedRow, unpacked } from './packedrow.ts';
+import { type Row, rowOf } from './row.ts';
 import { openStore } from './store.ts';
 import { inTurn } from './turn.ts';
 
@@ -105,9 +106,9 @@ function read(store: string, journal: string, after: number): { lines: Line[]; u
 
 function lineOf(text: string): Line | 'emptied' | null {
   const used = text.replace(/^\0+/, '');
-  const [, serial, json] = /^(\d{1,15}) (\{.*\})$/.exec(used) ?? [];
+  const [, serial, json] = /^(\d{1,15}) (\[.*\])$/.exec(used) ?? [];
   const row: unknown = json === undefined ? null : attempt(() => JSON.parse(json));
-  if (isRow(row)) return { serial: Number(serial), row };
+  if (isPackedRow(row)) return { serial: Number(serial), row: unpacked(row) };
   return used === text ? null : 'emptied';
 }
 

@@ -3,7 +3,7 @@
  * before it. So a changed, missing, added or moved row breaks the chain at a place that can be named.
  */
 import type { Cells, Lane } from './row.ts';
-import { COLUMNS } from './row.ts';
+import { valuesOf } from './row.ts';
 
 /** What the first row of a chain follows. */
 export const START: Uint8Array = new Uint8Array(32);
@@ -22,7 +22,9 @@ export interface ChainState {
 
 /** SHA-256 over the previous hash and the row's cells as JSON, in column order. */
 export function hashRow(previous: Uint8Array, chain: ChainState, sequence: number, cells: Cells): Uint8Array {
-  const values: unknown[] = [chain.agent, chain.lane, sequence];
-  for (const column of COLUMNS) values.push(cells[column]);
-  return new Bun.CryptoHasher('sha256').update(previous).update(JSON.stringify(values)).digest();
+  const text = JSON.stringify([chain.agent, chain.lane, sequence, ...valuesOf(cells)]);
+  return HASHER.update(previous).update(text).digest();
 }
+
+/** Empty again after each digest. */
+const HASHER = new Bun.CryptoHasher('sha256');

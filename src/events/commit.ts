@@ -4,7 +4,7 @@ import type { KeyObject } from 'node:crypto';
 import { hashRow } from './chain.ts';
 import { type Chain, createHeads } from './heads.ts';
 import type { Mark } from './journal.ts';
-import { COLUMNS, type Row } from './row.ts';
+import { COLUMNS, type Row, valuesOf } from './row.ts';
 import { createTotalsWriter } from './totals.ts';
 
 /** How long to wait for a program that holds the store locked and does not take turns, milliseconds. */
@@ -37,7 +37,7 @@ export function createCommit(db: Database, key: KeyObject): Commit {
         chain.head = hashRow(chain.head, chain, sequence, cells);
         chain.length++;
         changed.add(chain);
-        insert.run(sequence, chain.id, ...COLUMNS.map((column) => cells[column]), chain.head);
+        insert.run(sequence, chain.id, ...valuesOf(cells), chain.head);
       }
       writeTotals(rows);
       heads.save(changed);

@@ -31,7 +31,12 @@ export interface DistinctHosts {
 }
 
 export function createDistinctHosts(): DistinctHosts {
-  const windows = new Map<string, Window[]>();
+  const windows: Record<Lane, Map<string, Window[]>> = {
+    through: new Map(),
+    refused: new Map(),
+    question: new Map(),
+    notice: new Map(),
+  };
   let registrableDomain: ((name: string) => string | null) | null = null;
   let loading = false;
 
@@ -51,18 +56,26 @@ export function createDistinctHosts(): DistinctHosts {
     return domain === null ? OTHER_HOSTS : `(${domain})`;
   };
 
+  const windowsOf = (agent: string, lane: Lane, time: number): Window[] => {
+    const all = windows[lane];
+    let mine = all.get(agent);
+    if (mine === undefined) {
+      mine = LIMITS.map(() => ({ began: 0, hosts: new Set() }));
+      all.set(agent, mine);
+    }
+    for (let i = 0; i < LIMITS.length; i++) {
+      const began = time - (time % LIMITS[i]!.span);
+      if (mine[i]!.began !== began) mine[i] = { began, hosts: new Set() };
+    }
+    return mine;
+  };
+
   return {
     admit(agent, lane, host, variant, time) {
-      const key = `${lane} ${agent}`;
-      let mine = windows.get(key);
-      if (mine === undefined) {
-        mine = LIMITS.map(() => ({ began: 0, hosts: new Set() }));
-        windows.set(key, mine);
-      }
-      for (const [i, { span }] of LIMITS.entries()) {
-        const began = time - (time % span);
-        if (mine[i]!.began !== began) mine[i] = { began, hosts: new Set() };
-      }
+      const mine = windowsOf(agent, lane, time);
+      const exact = `${host} ${variant}`;
+      // Nearly always it was there a moment ago.
+      if (mine.every(({ hosts }) => hosts.has(exact))) return host;
       const full = (name: string) =>
         LIMITS.some(
           ({ most }, i) => mine[i]!.hosts.size >= most * shareOf(name) && !mine[i]!.hosts.has(name),
@@ -71,7 +84,6 @@ export function createDistinctHosts(): DistinctHosts {
         for (const { hosts } of mine) hosts.add(name);
         return name;
       };
-      const exact = `${host} ${variant}`;
       if (!full(exact)) {
         add(exact);
         if (!loading && mine[0]!.hosts.size > LIMITS[0].most / 2) load();

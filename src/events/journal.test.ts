@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { forgetSettled, settle } from './abandoned.ts';
 import { allowed, closed, newStore } from './event.fixture.ts';
 import { createJournal, fileOf } from './journal.ts';
+import { packed } from './packedrow.ts';
 import { openQueries } from './queries.ts';
 import { openRecorder } from './recorder.ts';
 import { rowOf } from './row.ts';
@@ -17,7 +18,8 @@ const never = (error: unknown) => {
   throw error;
 };
 const time = Date.now();
-const row = (connection: number) => JSON.stringify(rowOf(allowed({ connection, time })));
+const lineOf = (event: Parameters<typeof allowed>[0]) => JSON.stringify(packed(rowOf(allowed(event))));
+const row = (connection: number) => lineOf({ connection, time });
 const line = (serial: number) => `${serial} ${row(serial)}\n`;
 
 /** A store with one row, as a gateway leaves it that ends well. */
@@ -63,9 +65,8 @@ describe('a journal', () => {
   test('takes what comes while nothing is committed, and settles it whole', async () => {
     const store = await newStoreWithRow();
     const journal = createJournal(store, never);
-    const text = JSON.stringify(rowOf(allowed({ host: 'ü'.repeat(250) })));
     for (let n = 1; n <= 3_000; n++)
-      journal.append(n % 2 ? row(n) : text.replace('"connection":1,', `"connection":${n},`));
+      journal.append(n % 2 ? row(n) : lineOf({ connection: n, host: 'ü'.repeat(250) }));
     journal.close();
     expect(connections(store)).toEqual(Array.from({ length: 3_000 }, (_, n) => n + 1));
     expect(journalsBeside(store)).toEqual([]);
@@ -139,16 +140,22 @@ describe('what a killed gateway left', () => {
     expect(journalsBeside(store)).toEqual([]);
   });
 
-  const other = rowOf(allowed());
+  const other = packed(rowOf(allowed()));
+  const but = (at: number, value: unknown) => `2 ${JSON.stringify(other.with(at, value as string))}`;
   const DAMAGED: Record<string, string> = {
     'no line of ours': 'x',
-    'no JSON': '2 {"agent":"a"',
-    'a row with a column that is none': `2 ${JSON.stringify({ ...other, cells: { ...other.cells, x: 1 } })}`,
-    'a row without a column': `2 ${JSON.stringify({ ...other, cells: { time: 1 } })}`,
-    'a row of no lane': `2 ${JSON.stringify({ ...other, lane: 'x' })}`,
-    'a row of no agent': `2 ${JSON.stringify({ ...other, agent: 1 })}`,
-    'a cell that is none': `2 ${JSON.stringify({ ...other, cells: { ...other.cells, host: [] } })}`,
-    'more than a row': `2 ${JSON.stringify({ ...other, more: 1 })}`,
+    'no JSON': '2 ["a","through"',
+    'no row': '2 {}',
+    'a row with a column that is none': `2 ${JSON.stringify([...other, null])}`,
+    'a row without a column': `2 ${JSON.stringify(other.slice(0, -1))}`,
+    'a row of no lane': but(1, 'x'),
+    'a row of no agent': but(0, 1),
+    'a row that is counted as nothing': but(2, 1),
+    'a cell that is none': but(8, []),
+    'a number in the place of a text': but(8, 1),
+    'a text in the place of a number': but(3, '1'),
+    'a number that is no whole one': but(9, 0.5),
+    'nothing where there is always something': but(3, null),
     'no serial': `-2 ${JSON.stringify(other)}`,
   };
   test.each(Object.entries(DAMAGED))(

@@ -2,13 +2,14 @@ import { expect, test } from 'bun:test';
 import { systemClock } from '../base/clock.ts';
 import { allowed, closed, denied, passing } from './event.fixture.ts';
 import { createLedger, type Ledger } from './ledger.ts';
+import { unpacked } from './packedrow.ts';
 import type { Row } from './row.ts';
 
 function drain(ledger: Ledger): Row[] {
   ledger.release(true);
   const rows: Row[] = [];
   for (let batch = ledger.take(); batch.length > 0; batch = ledger.take())
-    rows.push(...batch.map(({ text }) => JSON.parse(text) as Row));
+    rows.push(...batch.map(({ text }) => unpacked(JSON.parse(text))));
   return rows;
 }
 

@@ -5,6 +5,7 @@
 import type { Clock } from '../base/clock.ts';
 import { createDistinctHosts, OTHER_HOSTS } from './distinct.ts';
 import type { DecisionEvent, Event } from './event.ts';
+import { packed } from './packedrow.ts';
 import { addTo, createRepeats } from './repeats.ts';
 import { type Row, rowOf } from './row.ts';
 
@@ -15,7 +16,7 @@ const LARGE_BATCH = 1_024;
 /** Rows that may wait. Past them an allow is answered no. */
 const MOST = 20_000;
 
-/** A row, and what it is in the journal; 0: not there. */
+/** A packed row as JSON, and its serial in the journal; 0: not there. */
 export interface Pending {
   text: string;
   serial: number;
@@ -50,7 +51,7 @@ export function createLedger(clock: Clock, append: (row: string) => number): Led
 
   const enqueue = (row: Row) => {
     if (queue.length < MOST) {
-      const text = JSON.stringify(row);
+      const text = JSON.stringify(packed(row));
       queue.push({ text, serial: append(text) });
     }
     // What has passed by now is not to be summed; its close says it again.
@@ -84,7 +85,7 @@ export function createLedger(clock: Clock, append: (row: string) => number): Led
         return open;
       }
       if (open && queue.length < MOST) {
-        const text = JSON.stringify(admitted(event));
+        const text = JSON.stringify(packed(admitted(event)));
         const serial = append(text);
         if (serial > 0) {
           queue.push({ text, serial });

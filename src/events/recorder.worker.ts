@@ -1,12 +1,12 @@
 /** The thread that writes. It is told the store's path once, then gets batches as JSON and answers each. */
 import { compileFromNowOn } from '../base/compiler.ts';
 import type { Mark } from './journal.ts';
-import type { Row } from './row.ts';
+import { type PackedRow, unpacked } from './packedrow.ts';
 import { createWriter, type Writer, type Written } from './writer.ts';
 
 declare const self: Worker;
 
-export type WriterMessage = { path: string } | { rows: Row[]; mark: Mark | null } | 'finish';
+export type WriterMessage = { path: string } | { rows: PackedRow[]; mark: Mark | null } | 'finish';
 
 let writer: Writer | null = null;
 
@@ -23,5 +23,5 @@ self.onmessage = ({ data }: MessageEvent<string>) => {
     compileFromNowOn();
     return;
   }
-  self.postMessage(writer!.write(message.rows, message.mark));
+  self.postMessage(writer!.write(message.rows.map(unpacked), message.mark));
 };

@@ -29,8 +29,9 @@ export const COLUMNS = [
   'duration',
 ] as const;
 
-type Column = (typeof COLUMNS)[number];
-export type Cells = { [column in Column]: string | number | null };
+export type Column = (typeof COLUMNS)[number];
+export type Cell = string | number | null;
+export type Cells = { [column in Column]: Cell };
 
 export interface Row {
   agent: string;
@@ -40,17 +41,30 @@ export interface Row {
   countedAs: string | null;
 }
 
-const LANES: readonly unknown[] = ['through', 'refused', 'question', 'notice'] satisfies Lane[];
+type CellsOf<Names extends readonly Column[]> = { -readonly [index in keyof Names]: Cell };
+/** Cells in the order of COLUMNS. */
+export type Values = CellsOf<typeof COLUMNS>;
 
-/** Whether it is a row as this version writes it, no more and no less. */
-export function isRow(value: unknown): value is Row {
-  if (typeof value !== 'object' || value === null) return false;
-  const { agent, lane, cells, countedAs, ...rest } = value as Partial<Row>;
-  if (typeof agent !== 'string' || !LANES.includes(lane) || Object.keys(rest).length > 0) return false;
-  if (typeof cells !== 'object' || cells === null || Object.keys(cells).length !== COLUMNS.length)
-    return false;
-  if (countedAs !== null && typeof countedAs !== 'string') return false;
-  return COLUMNS.every((column) => cells[column] === null || /^(string|number)$/.test(typeof cells[column]));
+/** Written out: it is done for every row, and a loop over the columns takes ten times as long. */
+export function valuesOf(cells: Cells): Values {
+  return [
+    cells.time,
+    cells.kind,
+    cells.session,
+    cells.connection,
+    cells.protocol,
+    cells.host,
+    cells.port,
+    cells.outcome,
+    cells.reason,
+    cells.rule,
+    cells.would_deny,
+    cells.detail,
+    cells.count,
+    cells.bytes_up,
+    cells.bytes_down,
+    cells.duration,
+  ];
 }
 
 const LONGEST = { name: 64, host: 270, detail: 300, text: 1_000 };

@@ -1,0 +1,42 @@
+/** Rows on their way to the store, as JSON: in a journal, and between the threads. An array does not name the columns. */
+import { COLUMNS, type Column, type Lane, type Row, type Values, valuesOf } from './row.ts';
+
+/** Its cells are in the order of COLUMNS. */
+export type PackedRow = [agent: string, lane: Lane, countedAs: string | null, ...cells: Values];
+
+export function packed({ agent, lane, countedAs, cells }: Row): PackedRow {
+  return [agent, lane, countedAs, ...valuesOf(cells)];
+}
+
+export function unpacked(row: PackedRow): Row {
+  const [agent, lane, countedAs, time, kind, session, connection, protocol, host, port, ...others] = row;
+  const [outcome, reason, rule, would_deny, detail, count, bytes_up, bytes_down, duration] = others;
+  const seen = { time, kind, session, connection, protocol, host, port, outcome, reason, rule };
+  const cells = { ...seen, would_deny, detail, count, bytes_up, bytes_down, duration };
+  return { agent, lane, countedAs, cells };
+}
+
+const LANES: readonly unknown[] = ['through', 'refused', 'question', 'notice'] satisfies Lane[];
+const TEXTS: ReadonlySet<Column> = new Set<Column>([
+  'kind',
+  'session',
+  'protocol',
+  'host',
+  'outcome',
+  'reason',
+  'rule',
+  'detail',
+]);
+const NEVER_NULL: ReadonlySet<Column> = new Set(['time', 'kind', 'session', 'count']);
+
+/** Whether it is a packed row that the store takes, no more and no less. */
+export function isPackedRow(value: unknown): value is PackedRow {
+  if (!Array.isArray(value)) return false;
+  const [agent, lane, countedAs, ...cells] = value;
+  if (typeof agent !== 'string' || !LANES.includes(lane) || cells.length !== COLUMNS.length) return false;
+  if (countedAs !== null && typeof countedAs !== 'string') return false;
+  return COLUMNS.every((column, i) => {
+    if (cells[i] === null) return !NEVER_NULL.has(column);
+    return TEXTS.has(column) ? typeof cells[i] === 'string' : Number.isSafeInteger(cells[i]);
+  });
+}
