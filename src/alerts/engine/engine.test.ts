@@ -314,21 +314,6 @@ describe('a clock that is set', () => {
   });
 });
 
-test('what happened before anybody asked for an alert counts for the first one, once', () => {
-  const machine = openMachine([]);
-  machine.pass(1_000);
-  machine.blocked(60);
-  machine.pass(1_000);
-  machine.blocked(40);
-  expect(machine.engine.step()).toEqual({ isHolder: true, isBehind: false, isTelling: false });
-  machine.engine.close();
-  machine.blocked(1);
-  const other = machine.another([alert(SPIKE)]);
-  machine.pass(250, other);
-  expect(machine.messages()).toEqual(['firing']);
-  expect(machine.incidents()).toMatchObject([{ count: 101, value: 101 }]);
-});
-
 test('an alert that leaves the policy is resolved', () => {
   const machine = openMachine([alert('blocked_requests > 2 in 1 hour')]);
   machine.pass(1_000);

@@ -156,18 +156,16 @@ export function createEngine(options: EngineOptions): Engine {
     });
   const read = (run: Running, now: number): boolean => {
     const { evaluation } = run;
-    // Where nobody has asked for an alert all that matters is who was there; rules that come look back for the rest.
-    const which = evaluation.rulebook.rules.length > 0 ? 'rows' : 'notices';
     const visit = (row: RowView) => {
       evaluation.see(row, Math.min(row.time, now));
-      if (which === 'rows' && row.sequence !== run.cursor + 1) run.hasGap = true;
+      if (row.sequence !== run.cursor + 1) run.hasGap = true;
       run.cursor = row.sequence;
     };
     return reading.ask(false, (events) => {
       const last = lastSequence(events);
       if (last <= run.cursor) return false;
-      if (visitRows(events, agents, run.cursor, last, BATCH, visit, which) === BATCH) return true;
-      if (which === 'rows' && run.cursor !== last) run.hasGap = true;
+      if (visitRows(events, agents, run.cursor, last, BATCH, visit) === BATCH) return true;
+      if (run.cursor !== last) run.hasGap = true;
       run.cursor = last;
       return false;
     });

@@ -80,9 +80,7 @@ export class RowView implements Countable {
 /** Names of agents by the number of their chain; chains are only ever added. */
 export type Agents = Map<number, string>;
 
-const OF_NOTICES = `chain IN (SELECT id FROM chain WHERE lane = 'notice')`;
-
-/** Calls `visit` for the rows (or notices alone) after a sequence number, up to `limit`; answers how many there were. */
+/** Calls `visit` for the rows after a sequence number, up to `limit` of them; answers how many there were. */
 export function visitRows(
   db: Database,
   agents: Agents,
@@ -90,10 +88,8 @@ export function visitRows(
   until: number,
   limit: number,
   visit: (row: RowView) => void,
-  which: 'rows' | 'notices' = 'rows',
 ): number {
-  const among = which === 'notices' ? `${OF_NOTICES} AND` : '';
-  const query = db.query(`${SELECT} WHERE ${among} sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?`);
+  const query = db.query(`${SELECT} WHERE sequence > ? AND sequence <= ? ORDER BY sequence LIMIT ?`);
   return visitAll(db, agents, query.values(after, until, limit) as RowValues[], visit);
 }
 
@@ -107,7 +103,7 @@ export function visitNotices(
   visit: (row: RowView) => void,
 ): void {
   const query = db.query(`
-    ${SELECT} WHERE ${OF_NOTICES} AND time >= ? AND sequence <= ?
+    ${SELECT} WHERE chain IN (SELECT id FROM chain WHERE lane = 'notice') AND time >= ? AND sequence <= ?
       AND outcome IN (SELECT value FROM json_each(?)) ORDER BY sequence`);
   visitAll(db, agents, query.values(since, until, JSON.stringify(topics)) as RowValues[], visit);
 }
