@@ -1,5 +1,5 @@
 /** Rows on their way to the store, as JSON: in a journal, and between the threads. An array does not name the columns. */
-import { COLUMNS, type Column, type Lane, type Row, type Values, valuesOf } from './row.ts';
+import { COLUMNS, type Column, cellsIn, type Lane, type Row, type Values, valuesOf } from './row.ts';
 
 /** Its cells are in the order of COLUMNS. */
 export type PackedRow = [agent: string, lane: Lane, countedAs: string | null, ...cells: Values];
@@ -8,12 +8,8 @@ export function packed({ agent, lane, countedAs, cells }: Row): PackedRow {
   return [agent, lane, countedAs, ...valuesOf(cells)];
 }
 
-export function unpacked(row: PackedRow): Row {
-  const [agent, lane, countedAs, time, kind, session, connection, protocol, host, port, ...others] = row;
-  const [outcome, reason, rule, would_deny, detail, count, bytes_up, bytes_down, duration] = others;
-  const seen = { time, kind, session, connection, protocol, host, port, outcome, reason, rule };
-  const cells = { ...seen, would_deny, detail, count, bytes_up, bytes_down, duration };
-  return { agent, lane, countedAs, cells };
+export function unpacked([agent, lane, countedAs, ...values]: PackedRow): Row {
+  return { agent, lane, countedAs, cells: cellsIn(values) };
 }
 
 const LANES: readonly unknown[] = ['through', 'refused', 'question', 'notice'] satisfies Lane[];

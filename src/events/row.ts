@@ -45,7 +45,7 @@ type CellsOf<Names extends readonly Column[]> = { -readonly [index in keyof Name
 /** Cells in the order of COLUMNS. */
 export type Values = CellsOf<typeof COLUMNS>;
 
-/** Written out: it is done for every row, and a loop over the columns takes ten times as long. */
+/** Written out, like the way back: it is done for every row, and a loop over the columns takes ten times as long. */
 export function valuesOf(cells: Cells): Values {
   return [
     cells.time,
@@ -65,6 +65,28 @@ export function valuesOf(cells: Cells): Values {
     cells.bytes_down,
     cells.duration,
   ];
+}
+
+/** The way back. */
+export function cellsIn(values: Values): Cells {
+  return {
+    time: values[0],
+    kind: values[1],
+    session: values[2],
+    connection: values[3],
+    protocol: values[4],
+    host: values[5],
+    port: values[6],
+    outcome: values[7],
+    reason: values[8],
+    rule: values[9],
+    would_deny: values[10],
+    detail: values[11],
+    count: values[12],
+    bytes_up: values[13],
+    bytes_down: values[14],
+    duration: values[15],
+  };
 }
 
 const LONGEST = { name: 64, host: 270, detail: 300, text: 1_000 };

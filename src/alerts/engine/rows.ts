@@ -1,6 +1,6 @@
 /** Committed rows in the order of their sequence, as plain columns: there may be a hundred thousand of them a second. */
 import type { Database } from 'bun:sqlite';
-import { type Cells, COLUMNS, eventOf, type StoredEvent } from '../../events/row.ts';
+import { COLUMNS, cellsIn, eventOf, type StoredEvent, type Values } from '../../events/row.ts';
 import type { Reason } from '../../policy/reason.ts';
 import type { Countable } from './evaluation.ts';
 
@@ -71,9 +71,8 @@ export class RowView implements Countable {
   }
 
   event(): StoredEvent {
-    const cells = {} as Cells;
-    for (const [i, column] of COLUMNS.entries()) cells[column] = this.values[i + 2]!;
-    return eventOf(this.sequence, this.agent, cells);
+    const [sequence, , ...values] = this.values as [number, number, ...Values];
+    return eventOf(sequence, this.agent, cellsIn(values));
   }
 }
 
