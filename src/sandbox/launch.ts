@@ -33,7 +33,7 @@ import {
 import { homeFolders, openHomeLayer } from './home.ts';
 import { failureOfBubblewrap, failureOfInside, findBubblewrap, isInFence } from './kernel.ts';
 import { type MountPlan, planMounts, socketsInSight } from './mounts.ts';
-import { hasEnded } from './processes.ts';
+import { hasEnded, isAbandoned } from './processes.ts';
 import { ownProgram } from './program.ts';
 import { specialFiles } from './special.ts';
 import { ownTerminal, prepareStdio, type Stdio } from './stdio.ts';
@@ -292,6 +292,7 @@ function standing(
 ): Sandbox {
   const { channel, mounts, notices } = started;
   const inside = locked.pid;
+  const first = statusOf(inside)?.parent;
   const of = (...names: FenceSocket[]) =>
     network.descriptors.filter((_, index) => names.includes(network.sockets[index]!));
   const refusalLog = of('refusals')[0] ?? null;
@@ -325,14 +326,14 @@ function standing(
       isGone = true;
       const job = controlJob(inside);
       sendMessage(channel, { kind: 'go' });
-      finish(started, inside, request.command[0]!).then(resolve, reject).finally(job.end);
+      finish(started, first, request.command[0]!).then(resolve, reject).finally(job.end);
     },
     exited,
     changedTools: () => changedTools(tools, snapshotTools(mounts.written, 'after'), mounts.written),
     stop() {
       ended ??= (async () => {
         canaries.close();
-        await end(started, statusOf(inside)?.parent);
+        await end(started, first);
         if (!isGone) reject(new Error('stopped before it was started'));
       })();
       return ended;
@@ -341,10 +342,9 @@ function standing(
 }
 
 /** Resolves to the exit code when nothing of the fence runs any more. Throws Failure if nothing could be executed. */
-async function finish(started: Started, inside: number, command: string): Promise<number> {
-  const first = statusOf(inside)?.parent;
+async function finish(started: Started, first: number | undefined, command: string): Promise<number> {
   await started.child.exited;
-  await gone(first);
+  await until(isAbandoned, first);
   await started.stdio.drained();
   const last = isReadable(started.channel) ? receiveMessage<InsideMessage>(started.channel) : null;
   if (last !== null && last.message.kind === 'failed') throw failureOfInside(last.message, command);
@@ -353,10 +353,10 @@ async function finish(started: Started, inside: number, command: string): Promis
   return EXIT_OF_SIGNAL + osConstants.signals[signalCode as NodeJS.Signals];
 }
 
-/** The first process of the pid namespace ends as the last one, mostly sooner than any timer rings. */
-async function gone(first: number | undefined): Promise<void> {
+/** Waits for what happens to the first process of the pid namespace, mostly sooner than any timer rings. */
+async function until(holds: (first: number) => boolean, first: number | undefined): Promise<void> {
   const began = performance.now();
-  for (let passed = 0; first !== undefined && !hasEnded(first) && passed < END_MILLISECONDS; ) {
+  for (let passed = 0; first !== undefined && !holds(first) && passed < END_MILLISECONDS; ) {
     await new Promise((resolve) => (passed < 1 ? setImmediate(resolve) : setTimeout(resolve, 1)));
     passed = performance.now() - began;
   }
@@ -365,7 +365,8 @@ async function gone(first: number | undefined): Promise<void> {
 async function end(started: Started, first?: number): Promise<void> {
   started.child.kill('SIGKILL');
   await started.child.exited;
-  await gone(first);
+  // Its mounts end with it, and nobody else may have the layer before.
+  await until(hasEnded, first);
   await started.stdio.drained();
   for (const fd of started.owned.splice(0)) closeDescriptor(fd);
   started.release();

@@ -19,6 +19,18 @@ export function hasEnded(pid: number): boolean {
   return now === null || now.state === 'Z' || now.state === 'X';
 }
 
+/**
+ * Whether nothing runs any more of the pid namespace that began with this process: all others are below it, since
+ * orphans become its children. The kernel may still be busy burying it, which takes milliseconds.
+ */
+export function isAbandoned(first: number): boolean {
+  try {
+    return hasEnded(first) || processesBelow(first).length === 0;
+  } catch {
+    return true; // it went meanwhile
+  }
+}
+
 /** In how many pid namespaces a process has a number; 0 where it is gone. */
 export function namespaceDepth(pid: number | 'self'): number {
   try {
