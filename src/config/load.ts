@@ -3,9 +3,10 @@ import { resolve } from 'node:path';
 import { Failure } from '../base/failure.ts';
 import type { Paths } from '../base/paths.ts';
 import { compile } from '../policy/compile.ts';
-import { type PolicyDocument, readDocument } from '../policy/document.ts';
+import type * as Documents from '../policy/document.ts';
+import type { PolicyDocument } from '../policy/document.ts';
 import type { Policy } from '../policy/policy.ts';
-import { BUILT_IN } from '../policy/presets/presets.ts';
+import { builtInDocument } from '../policy/presets/presets.ts';
 import { problemText } from '../policy/problem.ts';
 import { readPolicyFile } from './policyfile.ts';
 
@@ -32,7 +33,7 @@ export function loadPolicy({ paths, policyFile }: PolicySource): LoadedPolicy {
   const text = readPolicyFile(own);
   if (text === null && policyFile !== undefined)
     throw new Failure('policy-missing', `there is no policy file ${own}`, 'Check the path.');
-  const documents = [documentOf(text ?? BUILT_IN, own)];
+  const documents = [text === null ? builtInDocument(own) : documentOf(text, own)];
   if (machineText !== null) documents.unshift(documentOf(machineText, paths.machinePolicy));
   const files = documents.map(({ file }) => file).filter((file) => text !== null || file !== own);
   return { policy: compile(documents), documents, files, builtIn: text === null };
@@ -40,6 +41,8 @@ export function loadPolicy({ paths, policyFile }: PolicySource): LoadedPolicy {
 
 /** The document, or a Failure that shows every problem as a compiler would. */
 export function documentOf(text: string, file: string): PolicyDocument {
+  // Loaded where there is a file to read: most of a start's first milliseconds would be spent on it.
+  const { readDocument }: typeof Documents = require('../policy/document.ts');
   const result = readDocument(text, file);
   if (result.ok) return result.document;
   throw new Failure('policy-broken', result.problems.map(problemText).join('\n'));

@@ -1,7 +1,7 @@
 /** Policy files on disk, read with care, since a path can lead to anything. */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { Failure } from '../base/failure.ts';
-import { LARGEST_POLICY } from '../policy/reading.ts';
+import { LARGEST_POLICY } from '../policy/largest.ts';
 import { adviceOf, codeOf, reasonOf } from './fileerror.ts';
 
 /** The file's text, or null if there is no such file. */

@@ -15,10 +15,8 @@ import {
   Scalar,
   type YAMLParseError,
 } from 'yaml';
+import { LARGEST_POLICY } from './largest.ts';
 import { didYouMean, type Problem } from './problem.ts';
-
-/** Octets of UTF-8 or UTF-16 units; the same limit holds for the file on disk. */
-export const LARGEST_POLICY = 64 * 1024 * 1024;
 
 const MOST_PROBLEMS = 20;
 const DEEPEST = 8;

@@ -2,13 +2,14 @@ import { describe, expect, test } from 'bun:test';
 import { tooBroad } from '../breadth.ts';
 import { readPattern } from '../pattern.ts';
 import { answerOf, documentOf, policyOf } from '../policy.fixture.ts';
-import { BUILT_IN, PRESETS } from './presets.ts';
+import { BUILT_IN, builtInDocument, PRESETS } from './presets.ts';
 
 const [defaults] = PRESETS;
 
 describe('the built-in policy', () => {
   test('allows the default allowlist and nothing else', () => {
     const document = documentOf(BUILT_IN);
+    expect(builtInDocument(document.file)).toEqual(document);
     expect(document.presets.map(({ name }) => name)).toEqual(['default']);
     expect(document.rules).toEqual([]);
     const policy = policyOf(BUILT_IN);

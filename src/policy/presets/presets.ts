@@ -1,4 +1,5 @@
 /** Every preset that ships with the program, and the policy that holds where nobody wrote one. */
+import type { PolicyDocument } from '../document.ts';
 import { githubReadPreset, nodePreset, pythonPreset } from './code.ts';
 import { defaultPreset } from './default.ts';
 import { anthropicPreset, openaiPreset } from './models.ts';
@@ -24,3 +25,21 @@ mode: enforce
 # Lists that ship with the program; 'clawctl egress presets' shows them.
 presets: [default]
 `;
+
+/** The same as `readDocument` reads it, for those who would otherwise load a reader of YAML for nothing else. */
+export function builtInDocument(file: string): PolicyDocument {
+  return {
+    file,
+    mode: 'enforce',
+    locked: false,
+    presets: [defaultPreset],
+    rules: [],
+    agents: new Map(),
+    hosts: new Map(),
+    upstream: null,
+    limits: {},
+    listen: [],
+    alerts: [],
+    channels: [],
+  };
+}
