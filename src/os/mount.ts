@@ -6,6 +6,7 @@ const MS_RDONLY = 1;
 const MS_NOSUID = 2;
 const MS_NODEV = 4;
 const MS_NOEXEC = 8;
+const MS_REMOUNT = 32;
 const MS_BIND = 4096;
 const MS_MOVE = 8192;
 const MS_REC = 16384;
@@ -82,6 +83,14 @@ export function mountTerminals(target: Path): void {
     libc.mount(cString('devpts'), cString(target), cString('devpts'), MS_NOSUID | MS_NOEXEC, options),
     `devpts at ${Buffer.from(target)}`,
   );
+}
+
+/** What is there can be read and not written from now on: a mount of its own over itself, of none of the powers. */
+export function protectMount(target: Path): void {
+  const path = cString(target);
+  const flags = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  check('mount', libc.mount(path, path, null, MS_BIND, null), `${Buffer.from(target)}`);
+  check('mount', libc.mount(null, path, null, flags, null), `${Buffer.from(target)} read-only`);
 }
 
 export function moveMount(source: Path, target: Path): void {

@@ -21,15 +21,12 @@ export interface Ingredients {
 }
 
 const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'];
-/** What the kernel lets root change there, whatever namespace root is in. */
-const READ_ONLY_PROC = ['sys', 'sysrq-trigger', 'irq', 'bus', 'fs', 'acpi', 'scsi', 'mtrr', 'dynamic_debug'];
 
 export function bubblewrapArguments(parts: Ingredients): string[] {
   const { mounts } = parts;
   return [
     ...['--unshare-user', '--unshare-net', '--unshare-pid', '--unshare-ipc', '--die-with-parent'],
     ...['--ro-bind', '/', '/', '--proc', '/proc'],
-    ...READ_ONLY_PROC.flatMap((name) => ['--ro-bind-try', `/proc/${name}`, `/proc/${name}`]),
     ...devices(parts.terminal),
     ...mounts.private.flatMap(({ path, bytes, mode }) => memory(path, bytes, mode)),
     ...['--perms', '0755', '--dir', '/run/user', '--perms', '0700', '--dir', mounts.runtimeFolder],

@@ -54,6 +54,8 @@ export type Mount =
    * followed. Where there is nothing, or nothing that the command could reach, nothing is done.
    */
   | { kind: 'hide'; target: ByteText }
+  /** Makes a folder or a file read-only, for everybody in the fence. Where there is nothing, nothing is done. */
+  | { kind: 'protect'; target: ByteText }
   /** A set of pseudo-terminals of the fence's own (devpts), on a folder. */
   | { kind: 'terminals'; target: ByteText }
   /** Takes a staging mount out of sight. The layers that use it keep it. */

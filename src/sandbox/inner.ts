@@ -19,6 +19,7 @@ import {
   mountOverlay,
   mountTerminals,
   moveMount,
+  protectMount,
   stopPropagation,
 } from '../os/mount.ts';
 import { addLocalRoutes, raiseLoopback } from '../os/netlink.ts';
@@ -191,6 +192,9 @@ function perform(mount: Mount): 'kept' | 'memory' | null {
       return null;
     case 'hide':
       hide(target);
+      return null;
+    case 'protect':
+      if (kindAt(target) !== null) protectMount(target);
       return null;
     case 'terminals':
       mountTerminals(target);

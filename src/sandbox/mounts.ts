@@ -69,6 +69,9 @@ const SMALL = 64 * 2 ** 20;
 /** Made in a private folder again, since systems are built upon them. */
 const NEEDED_OF_RUN = ['/run/current-system', '/run/opengl-driver'];
 
+/** What the kernel lets root change there, whatever namespace root is in. */
+const READ_ONLY_PROC = ['sys', 'sysrq-trigger', 'irq', 'bus', 'fs', 'acpi', 'scsi', 'mtrr', 'dynamic_debug'];
+
 export function planMounts(request: MountRequest): MountPlan {
   const folders = privateFolders(request);
   const points = mountPoints();
@@ -130,6 +133,7 @@ export function planMounts(request: MountRequest): MountPlan {
     shown,
     layer: request.layer,
     inside: [
+      ...READ_ONLY_PROC.map((name) => ({ kind: 'protect', target: `/proc/${name}` }) as const),
       { kind: 'terminals', target: '/dev/pts' },
       ...(request.layer === null ? [] : [overlay(request.layer)]),
       ...shown.flatMap(({ path, staged }) =>
