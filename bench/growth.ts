@@ -4,7 +4,7 @@
  */
 import type { Peer } from './peers.ts';
 import { load, type Place, startOrigin } from './proxyload.ts';
-import { cpuOf, HOST, policyText, settle, spent, startGateway } from './service.ts';
+import { cpuOf, HOST, OTHER_HOST, policyText, settle, spent, startGateway } from './service.ts';
 import { median } from './statistics.ts';
 
 const MILLISECONDS = 1_000;
@@ -29,12 +29,19 @@ async function costOf(peer: Peer, place: Place): Promise<number> {
   return median(costs);
 }
 
-/** By number of idle tunnels, taking turns: what a tunnel costs beside them, and what they cost by themselves. */
-async function beside(peer: Peer, place: Place): Promise<Map<number, { costs: number[]; idle: number }>> {
+/**
+ * By number of idle tunnels, taking turns: what a tunnel costs beside them, and what they cost by themselves. They lead to
+ * another address: thousands to one leave the kernel few ports for the next, and it searches long.
+ */
+async function beside(
+  peer: Peer,
+  place: Place,
+  idle: Place,
+): Promise<Map<number, { costs: number[]; idle: number }>> {
   const found = new Map(TUNNELS.map((tunnels) => [tunnels, { costs: [] as number[], idle: 0 }]));
   for (let i = 0; i < ROUNDS; i++)
     for (const [tunnels, of] of found) {
-      const standing = await load.stand(place, tunnels);
+      const standing = await load.stand(idle, tunnels);
       await settle(peer.pid);
       const before = cpuOf(peer.pid);
       await Bun.sleep(WATCHED);
@@ -67,13 +74,13 @@ export async function measure(): Promise<Figures> {
   try {
     for (const rules of RULES)
       await withGateway(rules, 1, async (peer, place) => {
-        figures[`CPU microseconds a tunnel, ${rules + 1} rules`] = await costOf(peer, place);
+        figures[`CPU microseconds a tunnel, ${rules + 2} rules`] = await costOf(peer, place);
       });
     await withGateway(0, 2, async (peer, place) => {
       const two = await costOf(peer, place);
       figures['CPU microseconds a tunnel, two workers'] = two;
-      figures['CPU of two workers, of one'] = two / figures['CPU microseconds a tunnel, 1 rules']!;
-      const found = await beside(peer, place);
+      figures['CPU of two workers, of one'] = two / figures['CPU microseconds a tunnel, 2 rules']!;
+      const found = await beside(peer, place, { ...place, target: `${OTHER_HOST}:${origin.port}` });
       for (const [tunnels, { costs, idle }] of found) {
         figures[`CPU microseconds a tunnel, two workers, ${tunnels} idle ones beside it`] = median(costs);
         figures[`CPU seconds a minute of ${tunnels} idle tunnels`] = idle;

@@ -21,7 +21,7 @@ interface Sending {
   mode: 'http' | 'echo' | null;
 }
 
-/** HTTP with a short answer, an echo, or as many megabytes as four octets say. */
+/** HTTP with a short answer, an echo, or as many megabytes as four octets say. On one port of two addresses. */
 function serveOrigin(): number {
   const send = (socket: Bun.Socket<Sending>) => {
     while (socket.data.left > 0) {
@@ -32,28 +32,30 @@ function serveOrigin(): number {
       if (taken < part.length) return;
     }
   };
-  return Bun.listen<Sending>({
-    hostname: '127.0.0.1',
-    port: 0,
-    socket: {
-      open(socket) {
-        socket.data = { left: 0, mode: null };
-      },
-      data(socket, bytes) {
-        const { data } = socket;
-        if (data.mode === null) {
-          data.mode = bytes[0] === ECHO ? 'echo' : 'http';
-          if (bytes[0] === FLOOD) {
-            data.left = bytes.readUInt32BE(1) * MEGABYTE;
-            send(socket);
-            return;
+  const serve = (hostname: string, port: number) =>
+    Bun.listen<Sending>({
+      hostname,
+      port,
+      socket: {
+        open(socket) {
+          socket.data = { left: 0, mode: null };
+        },
+        data(socket, bytes) {
+          const { data } = socket;
+          if (data.mode === null) {
+            data.mode = bytes[0] === ECHO ? 'echo' : 'http';
+            if (bytes[0] === FLOOD) {
+              data.left = bytes.readUInt32BE(1) * MEGABYTE;
+              send(socket);
+              return;
+            }
           }
-        }
-        socket.write(data.mode === 'echo' ? bytes : ANSWER);
+          socket.write(data.mode === 'echo' ? bytes : ANSWER);
+        },
+        drain: send,
       },
-      drain: send,
-    },
-  }).port;
+    }).port;
+  return serve('127.0.0.2', serve('127.0.0.1', 0));
 }
 
 /** The same in a process of its own. */

@@ -78,12 +78,12 @@ async function times(samples: Samples, peers: readonly [Peer, Place][], originPo
 }
 
 async function idle(samples: Samples, { name, pid }: Peer, place: Place): Promise<void> {
-  // The first of them take memory for whatever comes after, too.
+  // What came before is forgotten first, and the first of them take memory for whatever comes after, too.
   (await load.stand(place, 100)).leave();
-  await Bun.sleep(300);
+  await Bun.sleep(5_000);
   const before = memoryOf(pid);
   const standing = await load.stand(place, IDLE);
-  await Bun.sleep(300);
+  await Bun.sleep(5_000); // who is idle has been for a while
   sample(samples, `KB an idle tunnel, ${name}`, (memoryOf(pid) - before) / IDLE / 1_024);
   standing.leave();
   await Bun.sleep(500);
