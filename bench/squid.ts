@@ -14,7 +14,7 @@ const MILLISECONDS = 1_000;
 const WARM = 5_000;
 const MEGABYTES = 512;
 const STREAMS = 32;
-const IDLE = 2_000;
+const IDLE = 6_000;
 
 type Figures = Record<string, number>;
 type Samples = Map<string, number[]>;
