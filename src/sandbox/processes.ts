@@ -24,10 +24,11 @@ export function hasEnded(pid: number): boolean {
  * orphans become its children. The kernel may still be busy burying it, which takes milliseconds.
  */
 export function isAbandoned(first: number): boolean {
+  if (hasEnded(first)) return true;
   try {
-    return hasEnded(first) || processesBelow(first).length === 0;
+    return childrenOf(first).length === 0;
   } catch {
-    return true; // it went meanwhile
+    return hasEnded(first); // it went meanwhile, or else nothing is known
   }
 }
 
@@ -42,11 +43,15 @@ export function namespaceDepth(pid: number | 'self'): number {
 
 /** Children of a process, and theirs. */
 export function processesBelow(pid: number): number[] {
-  const children = readdirSync(`/proc/${pid}/task`).flatMap((thread) => childrenOf(pid, thread));
-  return children.flatMap((child) => [child, ...processesBelow(child)]);
+  return childrenOf(pid).flatMap((child) => [child, ...processesBelow(child)]);
 }
 
-function childrenOf(pid: number, thread: string): number[] {
+/** Throws where there is no such process. */
+function childrenOf(pid: number): number[] {
+  return readdirSync(`/proc/${pid}/task`).flatMap((thread) => childrenOfThread(pid, thread));
+}
+
+function childrenOfThread(pid: number, thread: string): number[] {
   try {
     return readFileSync(`/proc/${pid}/task/${thread}/children`, 'latin1')
       .split(' ')
