@@ -111,10 +111,11 @@ describe('what is no policy file', () => {
   test('is refused unread where it is too large', () => {
     using place = temporaryFolder();
     write(place.paths.policy, '');
-    truncateSync(place.paths.policy, 200 * 1024 * 1024);
+    // Nobody reads so much in a second, nor into one text.
+    truncateSync(place.paths.policy, 16 * 2 ** 30);
     const start = performance.now();
     expect(failureOf(place).message).toContain('larger than 64 MiB');
-    expect(performance.now() - start).toBeLessThan(100);
+    expect(performance.now() - start).toBeLessThan(1_000);
   });
 
   test('never blocks: a folder, a pipe, a device, a broken link', () => {
