@@ -1,7 +1,7 @@
 /**
  * The arguments of bubblewrap (bwrap(1)). The device nodes are bound one by one, since its `--dev` would put a
- * second user namespace around the network's; the pseudo-terminals, the layer over the home and what hides things
- * follow from the inside.
+ * second user namespace around the network's; the pseudo-terminals, the layer over the home and what hides things or
+ * makes them read-only follow from the inside, where a mount costs a tenth of what it costs here.
  */
 import type { FenceFile } from './etc.ts';
 import { NEEDED_CAPABILITIES } from './handshake.ts';
