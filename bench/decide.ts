@@ -8,6 +8,7 @@ import { decide } from '../src/policy/decide.ts';
 import type { Rule, Target } from '../src/policy/decision.ts';
 import type { PolicyDocument } from '../src/policy/document.ts';
 import { type Policy, ruleCount } from '../src/policy/policy.ts';
+import { builtInDocument } from '../src/policy/presets/presets.ts';
 import { median, quantile } from './statistics.ts';
 
 const SIZES = [10, 1_000, 100_000, 1_000_000];
@@ -75,19 +76,10 @@ function hostName(i: number): string {
 
 function document(size: number): PolicyDocument {
   return {
-    file: '/etc/clawctl/egress.yaml',
-    mode: 'enforce',
-    locked: false,
+    ...builtInDocument('/etc/clawctl/egress.yaml'),
     presets: [],
     // The rules are made while they are read, so that they are not counted as part of the policy.
     rules: { [Symbol.iterator]: () => rules(size) } as unknown as readonly Rule[],
-    agents: new Map(),
-    hosts: new Map(),
-    upstream: null,
-    limits: {},
-    listen: [],
-    alerts: [],
-    channels: [],
   };
 }
 

@@ -111,11 +111,11 @@ describe('what is no policy file', () => {
   test('is refused unread where it is too large', () => {
     using place = temporaryFolder();
     write(place.paths.policy, '');
-    // Nobody reads so much in a second, nor into one text.
+    // Nobody reads so much in that time, nor into one text.
     truncateSync(place.paths.policy, 16 * 2 ** 30);
     const start = performance.now();
     expect(failureOf(place).message).toContain('larger than 64 MiB');
-    expect(performance.now() - start).toBeLessThan(1_000);
+    expect(performance.now() - start).toBeLessThan(100);
   });
 
   test('never blocks: a folder, a pipe, a device, a broken link', () => {

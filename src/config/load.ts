@@ -41,7 +41,7 @@ export function loadPolicy({ paths, policyFile }: PolicySource): LoadedPolicy {
 
 /** The document, or a Failure that shows every problem as a compiler would. */
 export function documentOf(text: string, file: string): PolicyDocument {
-  // Loaded where there is a file to read: most of a start's first milliseconds would be spent on it.
+  // Loaded where there is a file to read: a person who waits for a start would wait for it, too.
   const { readDocument }: typeof Documents = require('../policy/document.ts');
   const result = readDocument(text, file);
   if (result.ok) return result.document;

@@ -2,8 +2,7 @@
  * The rows of one agent's lane form a chain: each row's hash covers its own text and the hash of the row
  * before it. So a changed, missing, added or moved row breaks the chain at a place that can be named.
  */
-import type { Cells, Lane } from './row.ts';
-import { valuesOf } from './row.ts';
+import { type Cells, type Lane, valuesOf } from './row.ts';
 
 /** What the first row of a chain follows. */
 export const START: Uint8Array = new Uint8Array(32);

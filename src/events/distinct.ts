@@ -3,7 +3,7 @@
  * an hour, names give way to the domain they were registered under, then to "other". Such a host stands in
  * parentheses, which no real one can, and its port is 0.
  */
-import type { Lane } from './row.ts';
+import { LANES, type Lane } from './row.ts';
 
 const LIMITS = [
   { span: 60_000, most: 1_000 },
@@ -31,12 +31,7 @@ export interface DistinctHosts {
 }
 
 export function createDistinctHosts(): DistinctHosts {
-  const windows: Record<Lane, Map<string, Window[]>> = {
-    through: new Map(),
-    refused: new Map(),
-    question: new Map(),
-    notice: new Map(),
-  };
+  const windows = new Map(LANES.map((lane) => [lane, new Map<string, Window[]>()]));
   let registrableDomain: ((name: string) => string | null) | null = null;
   let loading = false;
 
@@ -57,7 +52,7 @@ export function createDistinctHosts(): DistinctHosts {
   };
 
   const windowsOf = (agent: string, lane: Lane, time: number): Window[] => {
-    const all = windows[lane];
+    const all = windows.get(lane)!;
     let mine = all.get(agent);
     if (mine === undefined) {
       mine = LIMITS.map(() => ({ began: 0, hosts: new Set() }));

@@ -1,5 +1,5 @@
 /** Rows on their way to the store, as JSON: in a journal, and between the threads. An array does not name the columns. */
-import { COLUMNS, type Column, cellsIn, type Lane, type Row, type Values, valuesOf } from './row.ts';
+import { COLUMNS, type Column, cellsIn, LANES, type Lane, type Row, type Values, valuesOf } from './row.ts';
 
 /** Its cells are in the order of COLUMNS. */
 export type PackedRow = [agent: string, lane: Lane, countedAs: string | null, ...cells: Values];
@@ -12,7 +12,6 @@ export function unpacked([agent, lane, countedAs, ...values]: PackedRow): Row {
   return { agent, lane, countedAs, cells: cellsIn(values) };
 }
 
-const LANES: readonly unknown[] = ['through', 'refused', 'question', 'notice'] satisfies Lane[];
 const TEXTS: ReadonlySet<Column> = new Set<Column>([
   'kind',
   'session',
@@ -29,7 +28,8 @@ const NEVER_NULL: ReadonlySet<Column> = new Set(['time', 'kind', 'session', 'cou
 export function isPackedRow(value: unknown): value is PackedRow {
   if (!Array.isArray(value)) return false;
   const [agent, lane, countedAs, ...cells] = value;
-  if (typeof agent !== 'string' || !LANES.includes(lane) || cells.length !== COLUMNS.length) return false;
+  if (typeof agent !== 'string' || !LANES.includes(lane as Lane) || cells.length !== COLUMNS.length)
+    return false;
   if (countedAs !== null && typeof countedAs !== 'string') return false;
   return COLUMNS.every((column, i) => {
     if (cells[i] === null) return !NEVER_NULL.has(column);

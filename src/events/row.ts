@@ -8,7 +8,8 @@ import type { CloseEvent, DecisionEvent, Event, NoticeEvent, QuestionEvent, Refu
  * Rows of one agent are kept in lanes, each with its own chain and its own share of the disk, so that a
  * flood in one lane can push nothing out of another.
  */
-export type Lane = 'through' | 'refused' | 'question' | 'notice';
+export const LANES = ['through', 'refused', 'question', 'notice'] as const;
+export type Lane = (typeof LANES)[number];
 
 export const COLUMNS = [
   'time',
@@ -30,7 +31,7 @@ export const COLUMNS = [
 ] as const;
 
 export type Column = (typeof COLUMNS)[number];
-export type Cell = string | number | null;
+type Cell = string | number | null;
 export type Cells = { [column in Column]: Cell };
 
 export interface Row {

@@ -66,7 +66,7 @@ test('a receiver that hangs or fails delays nobody else', async () => {
   for (let n = 0; n < 20; n++)
     outbox.put(incidentOf({ id: `i${n}` }), 'firing', ['stuck', 'broken', 'cut', 'fine']);
   await delivering(createDeliveries({ outbox, channels: () => channels }), async () => {
-    expect(await within(5_000, () => !outbox.lanes().includes('fine'))).toBe(true);
+    expect(await within(2_000, () => !outbox.lanes().includes('fine'))).toBe(true);
   });
   expect(seen.received).toHaveLength(20);
   expect(outbox.lanes().sort()).toEqual(['broken', 'cut', 'stuck']);
@@ -107,7 +107,7 @@ test('what has no channel waits for one', async () => {
     expect(outbox.lanes()).toEqual(['oncall']);
     channels = channelsOf(hooked);
     deliveries.reconsider();
-    expect(await within(5_000, () => outbox.lanes().length === 0)).toBe(true);
+    expect(await within(2_000, () => outbox.lanes().length === 0)).toBe(true);
   });
   expect(seen.received).toHaveLength(1);
 });
