@@ -5,7 +5,8 @@
 import { closeSync, readSync } from 'node:fs';
 import { compileFromNowOn } from '../base/compiler.ts';
 import { closeDescriptor, openPipe, widenPipe } from '../os/descriptors.ts';
-import { Poll, READABLE, splice, WRITABLE } from '../os/splice.ts';
+import { waitForTurns } from '../os/scheduling.ts';
+import { Poll, READABLE, readableFrom, splice, WRITABLE } from '../os/splice.ts';
 import { type Back, CARRY, COMMAND, type Setup, SLOTS } from './carrier.ts';
 
 declare const self: Worker;
@@ -14,6 +15,12 @@ declare const self: Worker;
 const PIPE = 1 << 20;
 /** Octets moved for one transfer before the others have their turn. */
 const TURN = 4 << 20;
+/**
+ * Who gave as many octets at once is waited for to give as many again, for some milliseconds: to go for each that comes
+ * would wake the receiver as often, and three programs would do little but take turns.
+ */
+const PORTION = 512 << 10;
+const PATIENCE = 1;
 /** Milliseconds without a byte after which a transfer is no longer a large one. */
 const SILENCE = 500;
 /** Milliseconds between looks at silence. */
@@ -30,6 +37,9 @@ interface Transfer {
   held: number;
   bytes: number;
   movedAt: number;
+  triedAt: number;
+  /** Whether it waits for a portion rather than for anything. */
+  portioned: boolean;
   /** Whether it waits for the receiving socket rather than the sending one. */
   blocked: boolean;
 }
@@ -40,6 +50,7 @@ let commands: number;
 let counts: Float64Array;
 
 compileFromNowOn();
+waitForTurns();
 self.onmessage = ({ data }: MessageEvent<Setup | 'wake'>) => {
   if (data !== 'wake') {
     commands = data.commands;
@@ -49,13 +60,18 @@ self.onmessage = ({ data }: MessageEvent<Setup | 'wake'>) => {
   }
   // While there is something to carry this thread hears commands only through the pipe.
   do {
-    for (const number of poll.wait(transfers.size === 0 ? 0 : TICK)) {
+    for (const number of poll.wait(longestWait())) {
       if (number === COMMANDS) obey();
       else step(transfers.get(number >> 1));
     }
-    giveSilentBack();
+    for (const transfer of transfers.values()) lookAgain(transfer);
   } while (transfers.size > 0);
 };
+
+function longestWait(): number {
+  if (transfers.size === 0) return 0;
+  return transfers.values().some(({ portioned, blocked }) => portioned && !blocked) ? PATIENCE : TICK;
+}
 
 function obey(): void {
   const words = new Int32Array(COMMAND / 4);
@@ -70,15 +86,19 @@ function begin(slot: number, from: number, to: number): void {
   const pipe = openPipe();
   widenPipe(pipe[1], PIPE);
   poll.add(from, 2 * slot, READABLE);
+  const now = performance.now();
   transfers.set(slot, {
-    ...{ slot, from, to, pipe, held: 0, bytes: 0, movedAt: performance.now(), blocked: false },
+    ...{ slot, from, to, pipe, held: 0, bytes: 0, movedAt: now, triedAt: now },
+    ...{ portioned: false, blocked: false },
   });
 }
 
 function step(transfer: Transfer | undefined): void {
   // Given back by an earlier event of the same turn.
   if (transfer === undefined) return;
+  const { bytes } = transfer;
   const end = move(transfer);
+  if (end === 'empty') setPortioned(transfer, transfer.bytes - bytes >= PORTION);
   if (end === 'empty' || end === 'full') wait(transfer, end === 'full');
   else if (end !== 'more') giveBack(transfer, end);
 }
@@ -86,6 +106,7 @@ function step(transfer: Transfer | undefined): void {
 /** Moves what can be moved now, and says why not more. */
 function move(transfer: Transfer): 'empty' | 'full' | 'more' | Back['why'] {
   const { slot, from, to, pipe } = transfer;
+  transfer.triedAt = performance.now();
   for (let moved = 0; moved < TURN; ) {
     if (transfer.held === 0) {
       const taken = splice(from, pipe[1], PIPE);
@@ -106,6 +127,12 @@ function move(transfer: Transfer): 'empty' | 'full' | 'more' | Back['why'] {
   return 'more';
 }
 
+function setPortioned(transfer: Transfer, portioned: boolean): void {
+  if (transfer.portioned === portioned) return;
+  transfer.portioned = portioned;
+  readableFrom(transfer.from, portioned ? PORTION : 1);
+}
+
 /** Only what can go on is waited for: a socket that broke is always ready, and would be so again and again. */
 function wait(transfer: Transfer, blocked: boolean): void {
   if (transfer.blocked === blocked) return;
@@ -120,16 +147,19 @@ function wait(transfer: Transfer, blocked: boolean): void {
   }
 }
 
-function giveSilentBack(): void {
-  const latest = performance.now() - SILENCE;
-  for (const transfer of transfers.values())
-    if (!transfer.blocked && transfer.movedAt < latest) giveBack(transfer, 'silent');
+/** Less than a portion may have come, or nothing for long. */
+function lookAgain(transfer: Transfer): void {
+  if (transfer.blocked) return;
+  const now = performance.now();
+  if (now - transfer.movedAt > SILENCE) giveBack(transfer, 'silent');
+  else if (transfer.portioned && now - transfer.triedAt >= PATIENCE) step(transfer);
 }
 
 function giveBack(transfer: Transfer, why: Back['why']): void {
   const { slot, from, to, pipe, bytes, blocked } = transfer;
   transfers.delete(slot);
   poll.remove(blocked ? to : from);
+  setPortioned(transfer, false);
   const rest = new Uint8Array(transfer.held);
   for (let have = 0; have < rest.length; ) have += readSync(pipe[0], rest, { offset: have });
   for (const fd of [from, to]) closeDescriptor(fd);

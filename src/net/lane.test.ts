@@ -145,6 +145,16 @@ test('silence gives it back, and what comes later arrives', async () => {
   await until(() => client.bytes === 16 * MEGABYTE + BLOCK.length);
 });
 
+test('a little is not waited for to become much', async () => {
+  const client = new Peer(0, false);
+  const origin = new Peer(16, false);
+  const { relay } = await connect(client, origin);
+  await until(() => client.bytes === 16 * MEGABYTE);
+  origin.socket!.write(BLOCK.subarray(0, 1_000));
+  await until(() => client.bytes === 16 * MEGABYTE + 1_000);
+  expect(relay.near.sharers).toBe(1); // not because silence gave it back
+});
+
 test.each(['flowing', 'held up'])('a reset of ours breaks it off at once, %s', async (state) => {
   const client = new Peer(0, false);
   const origin = new Peer(4_096);

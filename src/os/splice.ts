@@ -4,7 +4,8 @@
  */
 import { dlopen } from 'bun:ffi';
 import { EAGAIN, EINTR } from './errno.ts';
-import { check, errno } from './libc.ts';
+import { check, errno, libc } from './libc.ts';
+import { SOL_SOCKET } from './socketaddress.ts';
 
 const { symbols } = dlopen('libc.so.6', {
   splice: { args: ['int', 'ptr', 'int', 'ptr', 'u64', 'u32'], returns: 'i64' },
@@ -15,6 +16,7 @@ const { symbols } = dlopen('libc.so.6', {
 
 const SPLICE_F_MOVE = 1;
 const SPLICE_F_NONBLOCK = 2;
+const SO_RCVLOWAT = 18;
 const EPOLL_CLOEXEC = 0o2000000;
 const CONTROL = { add: 1, remove: 2, change: 3 } as const;
 export const READABLE = 0x001;
@@ -37,6 +39,11 @@ export function splice(from: number, to: number, count: number): Spliced {
     if (error === EAGAIN) return 'again';
     if (error !== EINTR) return 'failed';
   }
+}
+
+/** From how many octets on a poll calls a TCP socket readable (its end always counts); 1 is how sockets begin. */
+export function readableFrom(fd: number, octets: number): void {
+  libc.setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, new Int32Array([octets]), 4);
 }
 
 /** Tells which of many descriptors are ready. Each is known by a small number that the caller chooses. */
