@@ -68,7 +68,6 @@ export async function openCore(
 ): Promise<Core> {
   const { agent, session, paths } = request;
   const clock = systemClock;
-  // Its thread starts while this one makes the plan of the fence and reads the policy.
   const store = openRecorder({ store: paths.store, onFailure: telling.failure });
   closers.defer(() => store.close());
   // The inside of the fence needs its plan sooner than anybody needs the policy.

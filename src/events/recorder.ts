@@ -1,18 +1,17 @@
 /**
- * The write side, as a gateway uses it. A decision is answered once it is in the journal, and goes with others in
- * batches to a thread that commits them to the store, one batch at a time. While the journal or the store cannot be
- * written every decision is answered no at once, what was refused is counted, and writing is tried again until it works.
+ * The write side, as a gateway uses it. A decision is answered once it is in the journal, and is committed to the store
+ * with others, one batch at a time. While the journal or the store cannot be written every decision is answered no at
+ * once, what was refused is counted, and writing is tried again until it works.
  */
 import { type Clock, systemClock } from '../base/clock.ts';
 import { Failure } from '../base/failure.ts';
-import { startWorker } from '../base/worker.ts';
+import { createCommitter } from './committer.ts';
 import type { NoticeEvent, Recorder } from './event.ts';
 import { createJournal, type Journal, type Mark } from './journal.ts';
 import { type Keeper, startKeeper } from './keeper.ts';
 import { createLedger, type Pending } from './ledger.ts';
 import { DEFAULT_LIMITS, type Limits } from './limits.ts';
 import { isLogLong } from './log.ts';
-import type { WriterMessage } from './recorder.worker.ts';
 import { storeFailure } from './store.ts';
 import type { Written } from './writer.ts';
 
@@ -53,7 +52,7 @@ export interface StoreRecorder extends Recorder {
 export function openRecorder(options: RecorderOptions): StoreRecorder {
   const { store, clock = systemClock, onFailure = () => {}, patience = PATIENCE } = options;
   const journal = openJournal(store, (error) => fail(storeFailure(store, error)));
-  const worker = startWorker('events/recorder.worker.ts');
+  const committer = createCommitter(store);
   const ledger = createLedger(clock, journal.append);
   let inFlight: Pending[] | null = null;
   let writable = true;
@@ -65,22 +64,6 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
   const flushed: (() => void)[] = [];
   const endFlushes = () => {
     for (const done of flushed.splice(0)) done();
-  };
-  let onReply: (written: Written) => void = () => {};
-
-  const ask = (message: WriterMessage) =>
-    new Promise<Written>((resolve) => {
-      onReply = resolve;
-      worker.postMessage(JSON.stringify(message));
-    });
-  worker.onmessage = ({ data }: MessageEvent<Written>) => onReply(data);
-  worker.onerror = ({ message }) => {
-    onReply({
-      ok: false,
-      code: 'store-unwritable',
-      what: `The writing thread failed: ${message}`,
-      fix: undefined,
-    });
   };
 
   const notice = (topic: NoticeEvent['topic'], text: string) =>
@@ -112,9 +95,9 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
   const post = (batch: Pending[]) => {
     inFlight = batch;
     deadline = setTimeout(onDeadline, DEADLINE);
-    const mark = JSON.stringify(markOf(batch, journal.id));
-    // The rows are JSON already.
-    worker.postMessage(`{"rows":[${batch.map(({ text }) => text).join()}],"mark":${mark}}`);
+    const rows = batch.map(({ text }) => text).join();
+    // Who waits for a flush is about to end.
+    void committer.commit({ rows, mark: markOf(batch, journal.id) }, flushed.length > 0).then(onWritten);
   };
   const silence = () =>
     new Failure('store-unwritable', `The store ${store} does not answer.`, `Run 'clawctl egress doctor'.`);
@@ -174,27 +157,21 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
 
   let keeper: Keeper | null = null;
   const open = async () => {
-    const late = setTimeout(() => {
-      const { code, message: what, fix } = silence();
-      onReply({ ok: false, code, what, fix });
-    }, patience);
-    const first = await ask({ path: store });
-    clearTimeout(late);
-    if (!first.ok) {
-      closed = true;
-      worker.terminate();
-      journal.close();
-      throw new Failure(first.code, first.what, first.fix);
-    }
-    onReply = onWritten;
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const waiting = setTimeout(() => reject(silence()), patience);
+    const first = await Promise.race([committer.open(), late]).finally(() => clearTimeout(waiting));
+    if (!first.ok) throw new Failure(first.code, first.what, first.fix);
     isOpen = true;
     if (first.replaced !== null) replaced(first.replaced);
     keeper = startKeeper(store, options.limits ?? DEFAULT_LIMITS);
     pump();
   };
   const opened = open();
-  // Whoever waits for it is told.
-  opened.catch(() => {});
+  opened.catch(() => {
+    closed = true;
+    committer.leave();
+    journal.close();
+  });
 
   return {
     opened,
@@ -230,9 +207,8 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
       keeper?.stop();
       journal.close();
       // Waits for the disk, so only after much was written.
-      if (writable && isLogLong(store)) await Promise.race([ask('finish'), Bun.sleep(DEADLINE)]);
-      // The thread is left to end with the process: closing the database would wait for the disk, too.
-      worker.unref();
+      if (writable && isLogLong(store)) await Promise.race([committer.finish(), Bun.sleep(DEADLINE)]);
+      committer.leave();
     },
   };
 }

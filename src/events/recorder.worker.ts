@@ -1,4 +1,4 @@
-/** The thread that writes. It is told the store's path once, then gets batches as JSON and answers each. */
+/** The thread that commits: it gets batches as JSON and answers each. The first tells it the store's path. */
 import { compileFromNowOn } from '../base/compiler.ts';
 import type { Mark } from './journal.ts';
 import { type PackedRow, unpacked } from './packedrow.ts';
@@ -6,7 +6,8 @@ import { createWriter, type Writer, type Written } from './writer.ts';
 
 declare const self: Worker;
 
-export type WriterMessage = { path: string } | { rows: PackedRow[]; mark: Mark | null } | 'finish';
+/** No rows: the store is opened, no more. */
+export type WriterMessage = { path: string; rows: PackedRow[]; mark: Mark | null } | 'finish';
 
 let writer: Writer | null = null;
 
@@ -17,11 +18,8 @@ self.onmessage = ({ data }: MessageEvent<string>) => {
     self.postMessage({ ok: true, replaced: null } satisfies Written);
     return;
   }
-  if ('path' in message) {
-    writer = createWriter(message.path);
-    self.postMessage(writer.write([]));
-    compileFromNowOn();
-    return;
-  }
-  self.postMessage(writer!.write(message.rows.map(unpacked), message.mark));
+  const isFirst = writer === null;
+  writer ??= createWriter(message.path);
+  self.postMessage(writer.write(message.rows.map(unpacked), message.mark));
+  if (isFirst) compileFromNowOn();
 };

@@ -11,7 +11,7 @@ import type { Mark } from './journal.ts';
 import { cutLog } from './log.ts';
 import type { Row } from './row.ts';
 import { identityOf, isCorrupt, makeFolder, moveAside, openStore, storeFailure } from './store.ts';
-import { inTurn } from './turn.ts';
+import { ifOurTurn, inTurn } from './turn.ts';
 
 /** How a batch went. `replaced`: where a damaged store was moved to on the way. */
 export type Written =
@@ -19,10 +19,13 @@ export type Written =
   | { ok: false; code: FailureCode; what: string; fix: string | undefined };
 
 export interface Writer {
-  /** Writes all of it or nothing; never throws. No rows: only makes sure that the store is open. */
+  /** Writes all of it or nothing, when it is our turn; never throws. No rows: only makes sure that the store is open. */
   write(rows: readonly Row[], mark?: Mark | null): Written;
+  /** The same if it is our turn at once; null if it is not. */
+  writeNow(rows: readonly Row[], mark?: Mark | null): Written | null;
   /** Leaves a short log to whoever opens the store next, who has to read it. Never throws. */
   finish(): void;
+  close(): void;
 }
 
 interface Opened {
@@ -55,29 +58,33 @@ export function createWriter(path: string): Writer {
     if (rows.length > 0) opened.commit(rows, mark);
   };
 
+  const replacing = (rows: readonly Row[], mark: Mark | null): Written => {
+    try {
+      attempt(rows, mark);
+      return { ok: true, replaced: null };
+    } catch (error) {
+      if (!isCorrupt(error)) throw error;
+      close();
+      const replaced = moveAside(path, Date.now());
+      attempt(rows, mark);
+      return { ok: true, replaced };
+    }
+  };
+  const guarded = <T>(take: () => T): T | Written => {
+    try {
+      if (opened === null) makeFolder(path);
+      return take();
+    } catch (error) {
+      // What failed may have left more behind than a transaction; the next attempt starts afresh.
+      close();
+      const { code, message, fix } = storeFailure(path, error);
+      return { ok: false, code, what: message, fix };
+    }
+  };
+
   return {
-    write(rows, mark = null) {
-      try {
-        if (opened === null) makeFolder(path);
-        return inTurn(path, () => {
-          try {
-            attempt(rows, mark);
-            return { ok: true, replaced: null };
-          } catch (error) {
-            if (!isCorrupt(error)) throw error;
-            close();
-            const replaced = moveAside(path, Date.now());
-            attempt(rows, mark);
-            return { ok: true, replaced };
-          }
-        });
-      } catch (error) {
-        // What failed may have left more behind than a transaction; the next attempt starts afresh.
-        close();
-        const { code, message, fix } = storeFailure(path, error);
-        return { ok: false, code, what: message, fix };
-      }
-    },
+    write: (rows, mark = null) => guarded(() => inTurn(path, () => replacing(rows, mark))),
+    writeNow: (rows, mark = null) => guarded(() => ifOurTurn(path, () => replacing(rows, mark))),
     finish() {
       try {
         if (opened !== null) cutLog(path, opened.db);
@@ -85,5 +92,6 @@ export function createWriter(path: string): Writer {
         // The next one has more to read.
       }
     },
+    close,
   };
 }
