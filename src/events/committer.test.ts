@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test';
+import { statSync } from 'node:fs';
 import { newStore } from './event.fixture.ts';
 import { openQueries } from './queries.ts';
 import { verifyStore } from './verify.ts';
@@ -55,6 +56,22 @@ test('no thread is started to open the store, nor for the last that is said', ()
   ]);
   expect(openQueries(store).tail(0, 10)).toHaveLength(3);
   expect(verifyStore(store)).toEqual({ ok: true, rows: 3, evicted: 0 });
+});
+
+test('a program that ends without a thread leaves the log to others, and does not wait for the disk', () => {
+  const store = newStore();
+  const report = outcomeOf(
+    store,
+    `
+    tell(await committer.open());
+    tell(await committer.commit(batch, true));
+    committer.leave();`,
+  );
+  expect(report).toEqual([
+    [true, 0],
+    [true, 0],
+  ]);
+  expect(statSync(`${store}-wal`).size).toBeGreaterThan(0);
 });
 
 test.each(['open', 'commit'])(

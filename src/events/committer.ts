@@ -8,6 +8,7 @@ import type { Mark } from './journal.ts';
 import { isLogLong } from './log.ts';
 import { type PackedRow, unpacked } from './packedrow.ts';
 import type { WriterMessage } from './recorder.worker.ts';
+import { holdOpen } from './store.ts';
 import type { Writer, Written } from './writer.ts';
 
 export interface Batch {
@@ -25,7 +26,7 @@ export interface Committer {
   commit(batch: Batch, here: boolean): Promise<Written>;
   /** Leaves a short log to whoever opens the store next. */
   finish(): Promise<void>;
-  /** What is open ends with the program: closing it would wait for the disk. */
+  /** The program ends, and does not wait for the disk. */
   leave(): void;
 }
 
@@ -35,15 +36,17 @@ export function createCommitter(store: string): Committer {
   let writer: Writer | null = null;
   let thread: Thread | null = null;
 
+  const closeHere = () => {
+    writer?.close();
+    writer = null;
+  };
   const byThread = async ({ rows, mark }: Batch): Promise<Written> => {
     thread ??= startThread();
     // The rows are JSON already.
     const written = await thread.ask(
       `{"path":${JSON.stringify(store)},"rows":[${rows}],"mark":${JSON.stringify(mark)}}`,
     );
-    // Not the last one to have it open, who would wait for the disk; a damaged store is best left alone.
-    if (written.ok && written.replaced === null) writer?.close();
-    if (written.ok) writer = null;
+    closeHere();
     return written;
   };
   return {
@@ -52,6 +55,7 @@ export function createCommitter(store: string): Committer {
         const { createWriter } = await import('./writer.ts');
         writer = createWriter(store);
         const written = writer.writeNow([]);
+        if (written?.ok) holdOpen(store);
         if (written !== null) return written;
       }
       return await byThread(NOTHING);
@@ -68,6 +72,8 @@ export function createCommitter(store: string): Committer {
       await thread?.ask(JSON.stringify('finish' satisfies WriterMessage));
     },
     leave() {
+      // The runtime would close it when the program ends, and write the log back before.
+      closeHere();
       thread?.worker.unref();
     },
   };

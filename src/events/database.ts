@@ -24,8 +24,7 @@ export function openDatabase(
   patience: number,
   prepare: (db: Database) => void = () => {},
 ): Database {
-  // SQLite gives its -wal and -shm files the mode of the database file, so that one is created first.
-  closeSync(openSync(path, 'a', 0o600));
+  createForOwner(path);
   if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o600);
   const db = new Database(path, { readwrite: true, strict: true });
   try {
@@ -38,6 +37,18 @@ export function openDatabase(
   } catch (error) {
     db.close();
     throw error;
+  }
+}
+
+/**
+ * SQLite gives its -wal and -shm files the mode of the database file, so that one is created first. A file that is there is
+ * not opened: closing it again would take the locks of all this process's connections to it away (fcntl(2)).
+ */
+function createForOwner(path: string): void {
+  try {
+    closeSync(openSync(path, 'ax', 0o600));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
 

@@ -3,9 +3,10 @@
  * It is created for its owner alone, and a damaged one is moved aside whole, never deleted.
  */
 import { constants, type Database } from 'bun:sqlite';
-import { chmodSync, existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Failure } from '../base/failure.ts';
+import { shareRange } from '../os/lock.ts';
 import { type Layout, openDatabase } from './database.ts';
 
 const VERSION = 1;
@@ -71,6 +72,18 @@ export function openStore(path: string): Database {
   });
   db.run('PRAGMA busy_timeout = 0');
   return db;
+}
+
+/** The octets that every connection to a SQLite database shares while it is open (SHARED_FIRST and SHARED_SIZE in its os.h). */
+const SHARED = { first: 0x4000_0002, size: 510 };
+
+/**
+ * Whoever closes a database last writes its log back, and waits for the disk. From now on that is none of this process's
+ * connections.
+ */
+export function holdOpen(path: string): void {
+  // Never closed, for the reason that is given where a database is created.
+  shareRange(openSync(path, 'r'), SHARED.first, SHARED.size);
 }
 
 /** The file's identity, to see that it is still the one that was opened; null where there is none. */

@@ -1,9 +1,11 @@
-/** Locks between processes, on open files (flock(2)). */
+/** Locks on open files: whole ones (flock(2)), and ranges (fcntl(2)). */
 import { EAGAIN } from './errno.ts';
-import { check, errno, libc } from './libc.ts';
+import { addressOf, check, errno, libc } from './libc.ts';
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
+const F_OFD_SETLK = 37;
+const F_RDLCK = 0n;
 
 /**
  * Takes the only lock on an open file, until it is closed. `wait`: blocks until it is free; otherwise false where
@@ -14,4 +16,15 @@ export function lockFile(fd: number, wait: boolean): boolean {
   if (result !== 0 && !wait && errno() === EAGAIN) return false;
   check('flock', result);
   return true;
+}
+
+/**
+ * Shares some octets of an open file with others until it is closed; meanwhile nobody can have them alone. False where
+ * somebody has, or where the system has no such locks.
+ */
+export function shareRange(fd: number, start: number, length: number): boolean {
+  // struct flock: type and origin (the file's beginning) in one word, start, length, and a process that is nobody's.
+  const range = new Uint8Array(BigInt64Array.of(F_RDLCK, BigInt(start), BigInt(length), 0n).buffer);
+  const result = libc.fcntl(fd, F_OFD_SETLK, addressOf(range));
+  return result === 0 && range.length > 0; // so the buffer lives until then
 }
