@@ -71,7 +71,9 @@ async function readOnlyDisk() {
     () => 'opened',
     (failure: Failure) => failure.message,
   );
-  const readable = openQueries(store).lastSequence() === 0;
+  const queries = openQueries(store);
+  const readable = queries.lastSequence() === 0;
+  queries.close();
   shell('umount -l "$0"', disk);
   const recorder = openRecorder({ store });
   return { refused, readable, resumed: await recorder.decide(allowed()) };
