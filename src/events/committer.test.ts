@@ -6,7 +6,8 @@ import { verifyStore } from './verify.ts';
 
 const NOTICE = `{ kind: 'notice', time: Date.now(), agent: 'a', session: 's', topic: 'policy-edited', text: 'x' }`;
 const BEGINNING = `
-  import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+  import { Database } from 'bun:sqlite';
+  import { closeSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
   import { lockFile } from '${import.meta.dir}/../os/lock.ts';
   import { createCommitter } from '${import.meta.dir}/committer.ts';
   import { packed } from '${import.meta.dir}/packedrow.ts';
@@ -14,10 +15,14 @@ const BEGINNING = `
   const store = process.argv[1];
   const committer = createCommitter(store);
   const batch = { rows: JSON.stringify(packed(rowOf(${NOTICE}))), mark: null };
-  const threads = () =>
-    readdirSync('/proc/self/task').filter((task) => {
-      return readFileSync('/proc/self/task/' + task + '/comm', 'latin1') === 'Worker\\n';
-    }).length;
+  const nameOf = (task) => {
+    try {
+      return readFileSync('/proc/self/task/' + task + '/comm', 'latin1').trim();
+    } catch {
+      return null; // it has ended
+    }
+  };
+  const threads = () => readdirSync('/proc/self/task').filter((task) => nameOf(task) === 'Worker').length;
   const hold = () => {
     const fd = openSync(store + '.lock', 'a', 0o600);
     lockFile(fd, true);
@@ -38,8 +43,19 @@ function outcomeOf(store: string, script: string): unknown {
   return JSON.parse(`${run.stdout}`);
 }
 
-test('no thread is started to open the store, nor for the last that is said', () => {
+/** A store with a log that is begun, as every gateway leaves one. */
+function begunStore(): string {
   const store = newStore();
+  const report = outcomeOf(store, 'tell(await committer.open()); tell(await committer.commit(batch, true));');
+  expect(report).toEqual([
+    [true, 1],
+    [true, 1],
+  ]);
+  return store;
+}
+
+test('no thread is started to open a store that is begun, nor for the last that is said', () => {
+  const store = begunStore();
   const report = outcomeOf(
     store,
     `
@@ -54,12 +70,30 @@ test('no thread is started to open the store, nor for the last that is said', ()
     [true, 1],
     [true, 1],
   ]);
-  expect(openQueries(store).tail(0, 10)).toHaveLength(3);
-  expect(verifyStore(store)).toEqual({ ok: true, rows: 3, evicted: 0 });
+  expect(openQueries(store).tail(0, 10)).toHaveLength(4);
+  expect(verifyStore(store)).toEqual({ ok: true, rows: 4, evicted: 0 });
 });
 
-test('a program that ends without a thread leaves the log to others, and does not wait for the disk', () => {
-  const store = newStore();
+test('a thread begins the log anew, which waits for the disk', () => {
+  const store = begunStore();
+  const report = outcomeOf(
+    store,
+    `
+    tell(await committer.open());
+    const other = new Database(store);
+    other.query('PRAGMA wal_checkpoint(TRUNCATE)').get();
+    other.close();
+    tell(await committer.commit(batch, true));`,
+  );
+  expect(report).toEqual([
+    [true, 0],
+    [true, 1],
+  ]);
+});
+
+test('a program that ends without a thread leaves the log to others', () => {
+  const store = begunStore();
+  const before = statSync(`${store}-wal`).size;
   const report = outcomeOf(
     store,
     `
@@ -71,13 +105,13 @@ test('a program that ends without a thread leaves the log to others, and does no
     [true, 0],
     [true, 0],
   ]);
-  expect(statSync(`${store}-wal`).size).toBeGreaterThan(0);
+  expect(statSync(`${store}-wal`).size).toBeGreaterThan(before);
 });
 
 test.each(['open', 'commit'])(
   'a thread waits where another gateway is committing, not this one (%s)',
   (what) => {
-    const store = newStore();
+    const store = begunStore();
     const report = outcomeOf(
       store,
       `
@@ -86,12 +120,33 @@ test.each(['open', 'commit'])(
     const waiting = ${what === 'open' ? 'createCommitter(store).open()' : 'committer.commit(batch, true)'};
     let done = false;
     waiting.then(() => (done = true));
-    while (threads() === 0) await Bun.sleep(1);
+    const queue = new RegExp('-> FLOCK .*:' + statSync(store + '.lock').ino + ' ');
+    while (!queue.test(readFileSync('/proc/locks', 'latin1'))) await Bun.sleep(1);
     report.push(done);
     release();
     tell(await waiting);`,
     );
     expect(report).toEqual([[true, 0], false, [true, 1]]);
-    expect(verifyStore(store)).toEqual({ ok: true, rows: what === 'open' ? 0 : 1, evicted: 0 });
+    expect(verifyStore(store)).toEqual({ ok: true, rows: what === 'open' ? 1 : 2, evicted: 0 });
   },
 );
+
+test('another thread takes the place of one that has ended', () => {
+  const store = begunStore();
+  const report = outcomeOf(
+    store,
+    `
+    const { Worker: Thread } = globalThis;
+    globalThis.Worker = class {
+      constructor() {
+        globalThis.Worker = Thread;
+        return new Thread('data:text/javascript,process.exit(0)');
+      }
+    };
+    tell(await committer.open());
+    report.push((await committer.commit(batch, false)).ok);
+    tell(await committer.commit(batch, false));`,
+  );
+  expect(report).toEqual([[true, 0], false, [true, 1]]);
+  expect(verifyStore(store)).toEqual({ ok: true, rows: 2, evicted: 0 });
+});

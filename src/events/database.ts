@@ -24,8 +24,11 @@ export function openDatabase(
   patience: number,
   prepare: (db: Database) => void = () => {},
 ): Database {
-  createForOwner(path);
-  if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o600);
+  // SQLite gives its -wal and -shm files the mode of the database file, so that one is created first. One that is there is
+  // not opened: to close it again would take the locks of this process's other connections to it away (fcntl(2)).
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) closeSync(openSync(path, 'a', 0o600));
+  else if ((found.mode & 0o077) !== 0) chmodSync(path, 0o600);
   const db = new Database(path, { readwrite: true, strict: true });
   try {
     db.run(`PRAGMA busy_timeout = ${patience}`);
@@ -37,18 +40,6 @@ export function openDatabase(
   } catch (error) {
     db.close();
     throw error;
-  }
-}
-
-/**
- * SQLite gives its -wal and -shm files the mode of the database file, so that one is created first. A file that is there is
- * not opened: closing it again would take the locks of all this process's connections to it away (fcntl(2)).
- */
-function createForOwner(path: string): void {
-  try {
-    closeSync(openSync(path, 'ax', 0o600));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
 

@@ -16,7 +16,17 @@ const FEW = 500;
 
 /** Whether the log's file is long. It may hold little all the same: it is not cut when it starts again. */
 export function isLogLong(store: string): boolean {
-  return (statSync(`${store}-wal`, { throwIfNoEntry: false })?.size ?? 0) >= LONG_LOG;
+  return sizeOf(store) >= LONG_LOG;
+}
+
+/** Whether it has been begun and can soon be read: nobody waits for the disk who opens the store then, or adds a few rows. */
+export function isLogShort(store: string): boolean {
+  const size = sizeOf(store);
+  return size > 0 && size < LONG_LOG;
+}
+
+function sizeOf(store: string): number {
+  return statSync(`${store}-wal`, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 /**

@@ -17,7 +17,7 @@ import type { Written } from './writer.ts';
 
 /** Milliseconds after which the store counts as unwritable, whatever the thread that commits is waiting for. */
 const DEADLINE = 800;
-/** Milliseconds in which it has to be open to begin with; a long log is read then. */
+/** Milliseconds in which it has to be open to begin with, and again in a thread; a long log is read then. */
 const PATIENCE = 10_000;
 /** Milliseconds between attempts to write again. */
 const RETRY = 250;
@@ -94,7 +94,7 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
   };
   const post = (batch: Pending[]) => {
     inFlight = batch;
-    deadline = setTimeout(onDeadline, DEADLINE);
+    deadline = setTimeout(onDeadline, committer.ready ? DEADLINE : patience);
     const rows = batch.map(({ text }) => text).join();
     // Who waits for a flush is about to end.
     void committer.commit({ rows, mark: markOf(batch, journal.id) }, flushed.length > 0).then(onWritten);
@@ -164,7 +164,7 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
     isOpen = true;
     if (first.replaced !== null) replaced(first.replaced);
     keeper = startKeeper(store, options.limits ?? DEFAULT_LIMITS);
-    pump();
+    schedule();
   };
   const opened = open();
   opened.catch(() => {

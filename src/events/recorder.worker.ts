@@ -1,4 +1,4 @@
-/** The thread that commits: it gets batches as JSON and answers each. The first tells it the store's path. */
+/** The thread that commits: it gets batches as JSON, the store's path with each, and answers them. */
 import { compileFromNowOn } from '../base/compiler.ts';
 import type { Mark } from './journal.ts';
 import { type PackedRow, unpacked } from './packedrow.ts';

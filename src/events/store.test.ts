@@ -4,12 +4,14 @@ import { dirname } from 'node:path';
 import { newStore } from './event.fixture.ts';
 import { openStore } from './store.ts';
 
-/** How many locks of the system's programs lie on that file (proc_locks(5)). */
+/** How many locks this process has on that file (proc_locks(5)). */
 function locksOn(path: string): number {
   const { ino } = statSync(path);
   return readFileSync('/proc/locks', 'latin1')
     .split('\n')
-    .filter((line) => line.includes(' POSIX ') && line.includes(`:${ino} `)).length;
+    .filter(
+      (line) => line.includes(' POSIX ') && line.includes(` ${process.pid} `) && line.includes(`:${ino} `),
+    ).length;
 }
 
 test('opening it again leaves the locks of those who have it open in this process', () => {

@@ -78,12 +78,14 @@ export function openStore(path: string): Database {
 const SHARED = { first: 0x4000_0002, size: 510 };
 
 /**
- * Whoever closes a database last writes its log back, and waits for the disk. From now on that is none of this process's
- * connections.
+ * Whoever closes a database last writes its log back, and waits for the disk. For a program about to end: from now on it
+ * is none of its connections. Never throws; where it cannot be done they wait.
  */
 export function holdOpen(path: string): void {
-  // Never closed, for the reason that is given where a database is created.
-  shareRange(openSync(path, 'r'), SHARED.first, SHARED.size);
+  try {
+    // Left open: to close it would take SQLite's own locks away (fcntl(2)).
+    shareRange(openSync(path, 'r'), SHARED.first, SHARED.size);
+  } catch {}
 }
 
 /** The file's identity, to see that it is still the one that was opened; null where there is none. */

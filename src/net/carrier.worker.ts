@@ -151,8 +151,8 @@ function wait(transfer: Transfer, blocked: boolean): void {
 function lookAgain(transfer: Transfer): void {
   if (transfer.blocked) return;
   const now = performance.now();
-  if (now - transfer.movedAt > SILENCE) giveBack(transfer, 'silent');
-  else if (transfer.portioned && now - transfer.triedAt >= PATIENCE) step(transfer);
+  if (transfer.portioned && now - transfer.triedAt >= PATIENCE) step(transfer);
+  else if (now - transfer.movedAt > SILENCE) giveBack(transfer, 'silent');
 }
 
 function giveBack(transfer: Transfer, why: Back['why']): void {

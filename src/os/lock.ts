@@ -1,6 +1,7 @@
 /** Locks on open files: whole ones (flock(2)), and ranges (fcntl(2)). */
 import { EAGAIN } from './errno.ts';
-import { addressOf, check, errno, libc } from './libc.ts';
+import { check, errno, libc, systemCall } from './libc.ts';
+import { type Architecture, numberOf } from './syscalls.ts';
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
@@ -19,12 +20,11 @@ export function lockFile(fd: number, wait: boolean): boolean {
 }
 
 /**
- * Shares some octets of an open file with others until it is closed; meanwhile nobody can have them alone. False where
- * somebody has, or where the system has no such locks.
+ * Shares some octets of an open file with others until it is closed; meanwhile nobody can have them alone. Throws OsError,
+ * with EAGAIN where somebody has.
  */
-export function shareRange(fd: number, start: number, length: number): boolean {
+export function shareRange(fd: number, start: number, length: number): void {
   // struct flock: type and origin (the file's beginning) in one word, start, length, and a process that is nobody's.
-  const range = new Uint8Array(BigInt64Array.of(F_RDLCK, BigInt(start), BigInt(length), 0n).buffer);
-  const result = libc.fcntl(fd, F_OFD_SETLK, addressOf(range));
-  return result === 0 && range.length > 0; // so the buffer lives until then
+  const range = BigInt64Array.of(F_RDLCK, BigInt(start), BigInt(length), 0n);
+  systemCall('fcntl', numberOf('fcntl', process.arch as Architecture)!, fd, F_OFD_SETLK, range);
 }

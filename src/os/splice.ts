@@ -41,7 +41,10 @@ export function splice(from: number, to: number, count: number): Spliced {
   }
 }
 
-/** From how many octets on a poll calls a TCP socket readable (its end always counts); 1 is how sockets begin. */
+/**
+ * From how many octets on a poll calls a TCP socket readable (its end always counts); 1 is how sockets begin. The kernel
+ * widens the receive buffer to hold twice as many, and leaves it so.
+ */
 export function readableFrom(fd: number, octets: number): void {
   libc.setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, new Int32Array([octets]), 4);
 }

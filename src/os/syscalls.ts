@@ -14,6 +14,7 @@ const NUMBERS = {
   accept4: [288, 242],
   getsockname: [51, 204],
   ftruncate: [77, 46],
+  fcntl: [72, 25],
   open: [2, null],
   openat: [257, 56],
   openat2: [437, 437],
