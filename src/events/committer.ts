@@ -55,8 +55,9 @@ export function createCommitter(store: string): Committer {
   };
   /** The runtime would close it at the end, and write the log back before. */
   const closeHere = () => {
+    if (writer === null) return;
     if (left) holdOpen(store);
-    writer?.close();
+    writer.close();
     writer = null;
   };
   return {
@@ -85,7 +86,7 @@ export function createCommitter(store: string): Committer {
     },
     leave() {
       left = true;
-      if (writer !== null) closeHere();
+      closeHere();
       thread?.worker.unref();
     },
   };
