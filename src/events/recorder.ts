@@ -28,6 +28,8 @@ const RELEASE = 250;
  * are in it; and whoever looks something up that has just happened does not notice.
  */
 const LINGER = 20;
+/** The same where a thread has to be started for it: a short command ends before, and needs none. */
+const FIRST_LINGER = 100;
 
 export interface RecorderOptions {
   /** Path of the store. */
@@ -79,7 +81,7 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
   const schedule = () => {
     if (!isOpen || inFlight !== null || !writable) return;
     if (ledger.isFull) pump();
-    else pumpLater(LINGER);
+    else if (!ledger.isEmpty) pumpLater(committer.ready ? LINGER : FIRST_LINGER);
   };
   const pumpLater = (milliseconds: number) => {
     if (!closed) pumping ??= setTimeout(pump, milliseconds);
@@ -126,7 +128,7 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
   const settled = () => {
     writable = journal.works();
     if (!writable) pumpLater(RETRY);
-    else if (!ledger.isEmpty) pumpLater(LINGER);
+    else schedule();
     endFlushes();
   };
   const replaced = (aside: string) => {
