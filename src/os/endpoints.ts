@@ -18,7 +18,7 @@ import {
   SOL_SOCKET,
   socketAddress,
 } from './socketaddress.ts';
-import { type Architecture, numberOf, type SystemCall } from './syscalls.ts';
+import { numberHere } from './syscalls.ts';
 
 const SO_REUSEPORT = 15;
 const SO_PEERCRED = 17;
@@ -27,8 +27,6 @@ const MFD_CLOEXEC = 1;
 const BACKLOG = 4096;
 const UNIX_PATH = 2;
 const LONGEST_PATH = 107;
-
-const number = (call: SystemCall) => numberOf(call, process.arch as Architecture)!;
 
 /** 4 or 16 octets in network order, and a port; 0 lets the kernel choose. */
 export interface EndpointBytes {
@@ -100,7 +98,7 @@ export function openDnsSockets(endpoint: EndpointBytes, attempts = 16): [udp: nu
 /** The port that a socket is bound to. */
 export function portOf(fd: number): number {
   const address = Buffer.alloc(28);
-  systemCall('getsockname', number('getsockname'), fd, address, new Uint32Array([address.length]));
+  systemCall('getsockname', numberHere('getsockname'), fd, address, new Uint32Array([address.length]));
   return address.readUInt16BE(2);
 }
 
@@ -149,7 +147,7 @@ export function connectUnix(path: string, limit: number): number | null {
 export function acceptUnix(listener: number, limit: number): number | null {
   try {
     const none = 0;
-    const fd = systemCall('accept4', number('accept4'), listener, none, none, SOCK_CLOEXEC);
+    const fd = systemCall('accept4', numberHere('accept4'), listener, none, none, SOCK_CLOEXEC);
     limitReads(fd, limit);
     return fd;
   } catch (error) {
@@ -179,7 +177,7 @@ export function sendToUnix(path: string, text: string): void {
 /** Memory that processes share by passing its descriptor on, all zero (memfd_create(2)). */
 export function openSharedMemory(name: string, size: number): number {
   const fd = check('memfd_create', libc.memfd_create(cString(name), MFD_CLOEXEC));
-  systemCall('ftruncate', number('ftruncate'), fd, size);
+  systemCall('ftruncate', numberHere('ftruncate'), fd, size);
   return fd;
 }
 

@@ -1,7 +1,7 @@
 /** Locks on open files: whole ones (flock(2)), and ranges (fcntl(2)). */
 import { EAGAIN } from './errno.ts';
 import { check, errno, libc, systemCall } from './libc.ts';
-import { type Architecture, numberOf } from './syscalls.ts';
+import { numberHere } from './syscalls.ts';
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
@@ -26,5 +26,5 @@ export function lockFile(fd: number, wait: boolean): boolean {
 export function shareRange(fd: number, start: number, length: number): void {
   // struct flock: type and origin (the file's beginning) in one word, start, length, and a process that is nobody's.
   const range = BigInt64Array.of(F_RDLCK, BigInt(start), BigInt(length), 0n);
-  systemCall('fcntl', numberOf('fcntl', process.arch as Architecture)!, fd, F_OFD_SETLK, range);
+  systemCall('fcntl', numberHere('fcntl'), fd, F_OFD_SETLK, range);
 }

@@ -1,5 +1,6 @@
 /** How the kernel shares out the processors among threads. */
-import { dlopen } from 'bun:ffi';
+import { OsError, systemCall } from './libc.ts';
+import { numberHere } from './syscalls.ts';
 
 const SCHED_BATCH = 3; // linux/sched.h
 
@@ -8,9 +9,10 @@ const SCHED_BATCH = 3; // linux/sched.h
  * for it (sched(7), SCHED_BATCH). Where that is not allowed nothing changes.
  */
 export function waitForTurns(): void {
-  const { symbols, close } = dlopen('libc.so.6', {
-    sched_setscheduler: { args: ['int', 'int', 'ptr'], returns: 'int' },
-  });
-  symbols.sched_setscheduler(0, SCHED_BATCH, new Int32Array(1));
-  close();
+  try {
+    // Of the calling thread (0), with the only priority that there is (0).
+    systemCall('sched_setscheduler', numberHere('sched_setscheduler'), 0, SCHED_BATCH, new Int32Array(1));
+  } catch (error) {
+    if (!(error instanceof OsError)) throw error;
+  }
 }

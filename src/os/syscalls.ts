@@ -15,6 +15,7 @@ const NUMBERS = {
   getsockname: [51, 204],
   ftruncate: [77, 46],
   fcntl: [72, 25],
+  sched_setscheduler: [144, 119],
   open: [2, null],
   openat: [257, 56],
   openat2: [437, 437],
@@ -76,4 +77,9 @@ export type SystemCall = keyof typeof NUMBERS;
 /** The number of a call, or null where the architecture has none. */
 export function numberOf(call: SystemCall, architecture: Architecture): number | null {
   return NUMBERS[call][architecture === 'x64' ? 0 : 1];
+}
+
+/** The number on this machine of a call that both architectures have. */
+export function numberHere(call: SystemCall): number {
+  return numberOf(call, process.arch as Architecture)!;
 }
