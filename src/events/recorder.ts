@@ -96,13 +96,17 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
   };
   const post = (batch: Pending[]) => {
     inFlight = batch;
-    deadline = setTimeout(onDeadline, committer.ready ? DEADLINE : patience);
+    expectWithin(committer.ready ? DEADLINE : patience);
     const rows = batch.map(({ text }) => text).join();
     // Who waits for a flush is about to end.
     void committer.commit({ rows, mark: markOf(batch, journal.id) }, flushed.length > 0).then(onWritten);
   };
   const silence = () =>
     new Failure('store-unwritable', `The store ${store} does not answer.`, `Run 'clawctl egress doctor'.`);
+  const expectWithin = (milliseconds: number) => {
+    clearTimeout(deadline);
+    deadline = setTimeout(onDeadline, milliseconds);
+  };
   const onDeadline = () => {
     fail(silence());
     endFlushes();
@@ -152,8 +156,10 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
     await new Promise<void>((resolve) => {
       flushed.push(resolve);
       // A thread that does not answer is not waited for again.
-      if (inFlight !== null && !writable) endFlushes();
-      else pump();
+      if (inFlight !== null && !writable) return endFlushes();
+      pump();
+      // Whoever is about to end does not wait for a thread to open the store: what is in the journal is safe.
+      if (inFlight !== null) expectWithin(DEADLINE);
     });
   };
 
