@@ -10,10 +10,12 @@ import {
   attribute,
   decodeAnswers,
   encodeRequest,
+  machine32,
   NLM_F_ACK,
   NLM_F_CREATE,
   NLM_F_EXCL,
   NLM_F_REQUEST,
+  octets,
   type Request,
 } from './netlinkmessage.ts';
 import { AF_INET, AF_INET6 } from './socketaddress.ts';
@@ -56,7 +58,8 @@ export interface NamedRequest extends Request {
  * Throws OsError with the first refused request's name and the kernel's own explanation.
  */
 export function transact(fd: number, requests: readonly NamedRequest[]): void {
-  const datagram = Buffer.concat(requests.map((request, index) => encodeRequest(request, index + 1)));
+  const messages = requests.map((request, index) => encodeRequest(request, index + 1));
+  const datagram = Buffer.from(messages.join(''), 'latin1');
   check('send', libc.send(fd, datagram, datagram.length, 0), 'netlink');
   const awaited = new Set<number>();
   for (const [index, request] of requests.entries())
@@ -87,10 +90,7 @@ function receiveAnswers(fd: number): Answer[] {
 
 /** Brings up `lo`, the only interface of a new network namespace. */
 export function raiseLoopback(): void {
-  const link = Buffer.alloc(16); // struct ifinfomsg
-  link.writeInt32LE(LOOPBACK, 4);
-  link.writeUInt32LE(IFF_UP, 8);
-  link.writeUInt32LE(IFF_UP, 12);
+  const link = machine32(0) + machine32(LOOPBACK) + machine32(IFF_UP) + machine32(IFF_UP); // struct ifinfomsg
   withRoute([{ name: 'RTM_NEWLINK', type: RTM_NEWLINK, flags: NLM_F_REQUEST | NLM_F_ACK, body: link }]);
 }
 
@@ -101,15 +101,10 @@ export function raiseLoopback(): void {
 export function addLocalRoutes(families: readonly (4 | 6)[]): void {
   const flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
   const body = (family: 4 | 6) => {
-    const route = Buffer.alloc(12); // struct rtmsg; a destination of no bits is every address
-    route[0] = family === 4 ? AF_INET : AF_INET6;
-    route[4] = RT_TABLE_LOCAL;
-    route[5] = RTPROT_BOOT;
-    route[6] = family === 4 ? RT_SCOPE_HOST : 0;
-    route[7] = RTN_LOCAL;
-    const interfaceIndex = Buffer.alloc(4);
-    interfaceIndex.writeUInt32LE(LOOPBACK);
-    return Buffer.concat([route, attribute(RTA_OIF, interfaceIndex)]);
+    const [domain, scope] = family === 4 ? [AF_INET, RT_SCOPE_HOST] : [AF_INET6, 0];
+    // struct rtmsg; a destination of no bits is every address
+    const route = octets(domain, 0, 0, 0, RT_TABLE_LOCAL, RTPROT_BOOT, scope, RTN_LOCAL) + machine32(0);
+    return route + attribute(RTA_OIF, machine32(LOOPBACK));
   };
   for (const family of families)
     withRoute([{ name: `RTM_NEWROUTE (IPv${family})`, type: RTM_NEWROUTE, flags, body: body(family) }]);

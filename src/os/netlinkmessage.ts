@@ -1,7 +1,11 @@
 /**
- * Netlink messages as bytes (netlink(7)): a header, a body, attributes. Numbers are in the machine's order, which
- * is little endian wherever this runs; netfilter's own are big endian.
+ * Netlink messages as octets (netlink(7)): a header, a body, attributes. Numbers are in the machine's order, which
+ * is little endian wherever this runs; netfilter's own are big endian. What is sent is put together as text, because
+ * the start of every fence waits for it, and joining many short strings costs a fifth of joining as many buffers.
  */
+
+/** One character (U+0000 to U+00FF) for an octet. */
+export type Octets = string;
 
 export const NLM_F_REQUEST = 0x1;
 export const NLM_F_ACK = 0x4;
@@ -19,51 +23,54 @@ const HEADER = 16;
 
 const align4 = (length: number) => (length + 3) & ~3;
 
-export function attribute(type: number, value: Uint8Array): Buffer {
-  const bytes = Buffer.alloc(align4(4 + value.length));
-  bytes.writeUInt16LE(4 + value.length, 0);
-  bytes.writeUInt16LE(type, 2);
-  bytes.set(value, 4);
-  return bytes;
+export const octets = (...values: number[]): Octets => String.fromCharCode(...values);
+const machine16 = (value: number) => octets(value & 0xff, (value >> 8) & 0xff);
+/** A 32-bit number in the machine's order. */
+export const machine32 = (value: number): Octets => machine16(value) + machine16(value >>> 16);
+const network16 = (value: number) => octets((value >> 8) & 0xff, value & 0xff);
+
+const PADDING = ['', '\0', '\0\0', '\0\0\0'] as const;
+
+export function attribute(type: number, value: Octets): Octets {
+  return machine16(4 + value.length) + machine16(type) + value + PADDING[-value.length & 3];
 }
 
-export function nested(type: number, ...attributes: Buffer[]): Buffer {
-  return attribute(type | NLA_F_NESTED, Buffer.concat(attributes));
+export function nested(type: number, ...attributes: Octets[]): Octets {
+  return attribute(type | NLA_F_NESTED, attributes.join(''));
 }
 
 /** A string attribute, NUL-terminated. */
-export function text(type: number, value: string): Buffer {
-  return attribute(type, Buffer.from(`${value}\0`, 'latin1'));
+export function text(type: number, value: string): Octets {
+  return attribute(type, `${value}\0`);
 }
 
 /** A 32-bit number, big endian as netfilter wants it. */
-export function number32(type: number, value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeInt32BE(value | 0);
-  return attribute(type, bytes);
+export function number32(type: number, value: number): Octets {
+  return attribute(type, network16(value >>> 16) + network16(value));
 }
 
 /** A 16-bit number, big endian as netfilter wants it. */
-export function number16(type: number, value: number): Buffer {
-  const bytes = Buffer.alloc(2);
-  bytes.writeUInt16BE(value);
-  return attribute(type, bytes);
+export function number16(type: number, value: number): Octets {
+  return attribute(type, network16(value));
 }
 
 export interface Request {
   type: number;
   flags: number;
-  body: Buffer;
+  body: Octets;
 }
 
 /** `sequence` comes back in the answer. */
-export function encodeRequest(request: Request, sequence: number): Buffer {
-  const header = Buffer.alloc(HEADER);
-  header.writeUInt32LE(HEADER + request.body.length, 0);
-  header.writeUInt16LE(request.type, 4);
-  header.writeUInt16LE(request.flags, 6);
-  header.writeUInt32LE(sequence, 8);
-  return Buffer.concat([header, request.body]);
+export function encodeRequest({ type, flags, body }: Request, sequence: number): Octets {
+  const SENDER = 0; // the kernel fills it in
+  return (
+    machine32(HEADER + body.length) +
+    machine16(type) +
+    machine16(flags) +
+    machine32(sequence) +
+    machine32(SENDER) +
+    body
+  );
 }
 
 export interface Answer {

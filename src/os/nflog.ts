@@ -14,6 +14,8 @@ import {
   NLM_F_REQUEST,
   number16,
   number32,
+  type Octets,
+  octets,
 } from './netlinkmessage.ts';
 import { type Destination, destinationOf } from './refusedpacket.ts';
 import { MSG_DONTWAIT } from './socketaddress.ts';
@@ -42,8 +44,8 @@ export function openRefusalLog(group: number): number {
   const fd = openNetlink(NETLINK_NETFILTER);
   try {
     transact(fd, [
-      configure(group, attribute(CONFIG.command, Buffer.of(COMMAND_BIND))),
-      configure(group, attribute(CONFIG.mode, Buffer.of(0, 0, 0, COPIED_BYTES, COPY_PACKET, 0))),
+      configure(group, attribute(CONFIG.command, octets(COMMAND_BIND))),
+      configure(group, attribute(CONFIG.mode, octets(0, 0, 0, COPIED_BYTES, COPY_PACKET, 0))),
       // Each packet at once, in no more memory than it needs: the last one before an end is not waited for.
       configure(group, number32(CONFIG.threshold, 1)),
       configure(group, number32(CONFIG.bufferSize, 512)),
@@ -58,8 +60,8 @@ export function openRefusalLog(group: number): number {
   return fd;
 }
 
-function configure(group: number, setting: Buffer) {
-  const body = Buffer.concat([Buffer.of(0, 0, group >> 8, group & 0xff), setting]); // struct nfgenmsg
+function configure(group: number, setting: Octets) {
+  const body = octets(0, 0, group >> 8, group & 0xff) + setting; // struct nfgenmsg
   return { name: 'nflog', type: NFULNL_MSG_CONFIG, flags: NLM_F_REQUEST | NLM_F_ACK, body };
 }
 

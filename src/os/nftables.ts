@@ -6,13 +6,14 @@
 import { closeDescriptor } from './descriptors.ts';
 import { type NamedRequest, NETLINK_NETFILTER, openNetlink, transact } from './netlink.ts';
 import {
-  attribute,
   NLM_F_ACK,
   NLM_F_APPEND,
   NLM_F_CREATE,
   NLM_F_REQUEST,
   nested,
   number32,
+  type Octets,
+  octets,
   text,
 } from './netlinkmessage.ts';
 import {
@@ -119,17 +120,17 @@ export function applyRuleset(ruleset: Ruleset): void {
 
 /** A batch's bounds are not acknowledged; its contents are, each by itself. */
 function batchMark(type: number): NamedRequest {
-  const body = Buffer.of(0, 0, 0, NFNL_SUBSYS_NFTABLES);
+  const body = octets(0, 0, 0, NFNL_SUBSYS_NFTABLES);
   return { name: 'nftables batch', type, flags: NLM_F_REQUEST, body };
 }
 
-function message(family: 4 | 6, type: number, name: string, ...attributes: Buffer[]): NamedRequest {
+function message(family: 4 | 6, type: number, name: string, ...attributes: Octets[]): NamedRequest {
   const append = type === NFT_MSG_NEWRULE ? NLM_F_APPEND : 0;
   return {
     name: `nftables ${name} (IPv${family})`,
     type: (NFNL_SUBSYS_NFTABLES << 8) | type,
     flags: NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | append,
-    body: Buffer.concat([Buffer.of(NFPROTO[family], 0, 0, 0), ...attributes]), // struct nfgenmsg
+    body: octets(NFPROTO[family], 0, 0, 0) + attributes.join(''), // struct nfgenmsg
   };
 }
 
@@ -153,6 +154,6 @@ function ruleMessage(family: 4 | 6, chain: Chain, rule: Expression[], number: nu
     `rule ${chain.name} ${number}`,
     text(1, TABLE),
     text(2, chain.name),
-    attribute(4 | 0x8000, Buffer.concat(rule)),
+    nested(4, ...rule),
   );
 }

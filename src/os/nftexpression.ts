@@ -3,20 +3,20 @@
  * numbers are those of linux/netfilter/nf_tables.h; `nft --debug=netlink` shows the same steps for a rule in
  * nft's own language. All our rules work in register 1; register 0 is the verdict.
  */
-import { attribute, nested, number16, number32, text } from './netlinkmessage.ts';
+import { attribute, nested, number16, number32, type Octets, octets, text } from './netlinkmessage.ts';
 
-export type Expression = Buffer;
+export type Expression = Octets;
 
 const VERDICT = 0;
 const REGISTER = 1;
 const NF_ACCEPT = 1;
 
 /** Packed for a rule's list: each is an element with a name and data. */
-function expression(name: string, ...data: Buffer[]): Expression {
+function expression(name: string, ...data: Octets[]): Expression {
   return nested(1, text(1, name), ...(data.length === 0 ? [] : [nested(2, ...data)]));
 }
 
-const value = (type: number, bytes: readonly number[]) => nested(type, attribute(1, Uint8Array.from(bytes)));
+const value = (type: number, bytes: readonly number[]) => nested(type, attribute(1, octets(...bytes)));
 const port = (number: number) => [number >> 8, number & 0xff];
 
 function equals(...bytes: number[]): Expression {
@@ -93,10 +93,10 @@ export function logTo(group: number, bytes: number): Expression[] {
 }
 
 export function rejectWithReset(): Expression[] {
-  return [expression('reject', number32(1, 1), attribute(2, Uint8Array.of(0)))];
+  return [expression('reject', number32(1, 1), attribute(2, octets(0)))];
 }
 
 /** ICMP or ICMPv6 destination unreachable, administratively prohibited. */
 export function rejectAsProhibited(family: 4 | 6): Expression[] {
-  return [expression('reject', number32(1, 0), attribute(2, Uint8Array.of(family === 4 ? 13 : 1)))];
+  return [expression('reject', number32(1, 0), attribute(2, octets(family === 4 ? 13 : 1)))];
 }

@@ -22,8 +22,10 @@ export interface ProcessStatus {
 export function statusOf(pid: number | 'self'): ProcessStatus | null {
   const text = readProc(`/proc/${pid}/status`);
   if (text === null) return null;
+  const lines = new Map(text.split('\n').map((each) => each.split(':\t', 2) as [string, string]));
+  /** The first of its words. */
   const line = (name: string) => {
-    const found = new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(text)?.[1];
+    const found = lines.get(name)?.trimStart().split('\t', 1)[0];
     if (found === undefined) throw new Error(`/proc/${pid}/status has no ${name}`);
     return found;
   };
