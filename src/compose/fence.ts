@@ -79,6 +79,7 @@ export async function serveFence(
   const isStopped = (kills: readonly Kill[]) => killOf(kills, agent) !== null;
 
   const sandbox = await launching;
+  const { listeners, refusalLog, dialers } = await sandbox.network();
   const names = createSyntheticAddresses({ clock });
   const questions = createQuestionLog({ clock, agent, session, note: recorder.note });
   const stub = createStub({
@@ -86,13 +87,12 @@ export async function serveFence(
     onQuestion: questions.asked,
     onExhausted: questions.exhausted,
   });
-  const stubServer = await serveStub(stub, sandbox.listeners);
+  const stubServer = await serveStub(stub, listeners);
   closers.defer(() => {
     stubServer.close();
     questions.close();
   });
-  gateway.serveTransparent({ fd: sandbox.listeners.tcp, agent, session, ...names });
-  const { refusalLog } = sandbox;
+  gateway.serveTransparent({ fd: listeners.tcp, agent, session, ...names });
   const refusePackets = (packets: readonly SeenPacket[], unseen = 0) => {
     const missed = packets.reduce((sum, packet) => sum + packet.missed, unseen);
     if (missed > 0) gateway.refuseUnseenPackets(session, agent, missed);
@@ -106,7 +106,7 @@ export async function serveFence(
 
   let published: Published | null = null;
   if (request.publications.length > 0) {
-    published = (await import('./publish.ts')).publish(request.publications, sandbox.dialers);
+    published = (await import('./publish.ts')).publish(request.publications, dialers);
     closers.defer(published.close);
     published.stop(isStopped(core.kills()));
   }
@@ -132,7 +132,7 @@ export async function serveFence(
   alerts.wakeLater();
   const code = await sandbox.exited;
   if (refusalLog !== null) {
-    const { packets, missed } = readLastRefusals(refusalLog, sandbox.listeners.dnsUdp[0]!);
+    const { packets, missed } = readLastRefusals(refusalLog, listeners.dnsUdp[0]!);
     refusePackets(packets, missed);
   }
   record('gateway-stopped', `exit code ${code}`);

@@ -6,6 +6,7 @@ export const EINTR = 4;
 export const ENOEXEC = 8;
 export const EAGAIN = 11;
 export const EACCES = 13;
+export const EEXIST = 17;
 export const ENOTDIR = 20;
 export const EINVAL = 22;
 export const ENOSYS = 38;

@@ -3,15 +3,19 @@
  * all of ours there, and a person waits for it.
  */
 import { closeDescriptor } from './descriptors.ts';
-import { EACCES, ENOENT, ENOTDIR } from './errno.ts';
+import { EACCES, EEXIST, ENOENT, ENOTDIR } from './errno.ts';
 import { check, cString, errno, libc, OsError } from './libc.ts';
 
 const AT_FDCWD = -100;
 const O_RDONLY = 0;
+const O_WRONLY = 1;
+const O_CREAT = 0o100;
+const O_EXCL = 0o200;
 const O_PATH = 0o10000000;
 const O_DIRECTORY = 0o200000;
 const O_CLOEXEC = 0o2000000;
 const PIECE = 4096;
+const SLASH = 0x2f;
 
 /** Follows symbolic links. Null where there is nothing, or nothing that this process can reach. Throws OsError. */
 export function kindAt(path: Uint8Array): 'folder' | 'other' | null {
@@ -29,6 +33,22 @@ export function kindAt(path: Uint8Array): 'folder' | 'other' | null {
     if (failed !== ENOTDIR) throw new OsError('openat', failed, `${Buffer.from(path)}`);
   }
   return null; // something on the way is no folder
+}
+
+/** A new file that everybody may read, with the folders on the way to it. Throws OsError, also where there is one. */
+export function makeFile(path: Uint8Array, content: Uint8Array): void {
+  const name = `${Buffer.from(path)}`;
+  for (let at = path.indexOf(SLASH, 1); at > 0; at = path.indexOf(SLASH, at + 1))
+    if (libc.mkdir(cString(path.subarray(0, at)), 0o755) < 0 && errno() !== EEXIST) break; // opening tells why
+  const flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
+  const fd = check('openat', libc.openat(AT_FDCWD, cString(path), flags, 0o444), name);
+  try {
+    check('fchmod', libc.fchmod(fd, 0o444), name); // whatever the person's umask is
+    const written = check('pwrite', libc.pwrite(fd, content, content.length, 0), name);
+    if (written < content.length) throw new Error(`${name} could not be written whole`);
+  } finally {
+    closeDescriptor(fd);
+  }
 }
 
 /** The whole of a file of /proc, one character per byte. Null where it cannot be read. */

@@ -8,7 +8,6 @@
 import { EINVAL, ENOSYS } from './errno.ts';
 import { restrictThread } from './landlock.ts';
 import { addressOf, check, errno, libc, OsError, systemCall } from './libc.ts';
-import { filterProgram } from './seccomp.ts';
 
 const PR_SET_PDEATHSIG = 1;
 const PR_CAPBSET_DROP = 24;
@@ -41,10 +40,10 @@ function closeOthersOnExec(): void {
 }
 
 /**
- * `writable`: folders below which files may be opened for writing. Returns Landlock's ABI (scoping needs 6). Throws
- * OsError at the first step that fails: do not go on then.
+ * `writable`: folders below which files may be opened for writing. `filter`: the system call filter, as `filterProgram`
+ * makes it. Returns Landlock's ABI (scoping needs 6). Throws OsError at the first step that fails: do not go on then.
  */
-export function lockDown(writable: readonly Uint8Array[]): number {
+export function lockDown(writable: readonly Uint8Array[], filter: Uint8Array): number {
   if (libc.gettid() !== libc.getpid()) throw new Error('not on the first thread');
   closeOthersOnExec();
   check('prctl', libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 'no_new_privs');
@@ -54,7 +53,7 @@ export function lockDown(writable: readonly Uint8Array[]): number {
   dropCapabilities();
   check('prctl', libc.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), 'death with the parent');
   const landlock = restrictThread(writable);
-  installFilter();
+  installFilter(filter);
   return landlock;
 }
 
@@ -74,8 +73,7 @@ function dropCapabilities(): void {
   check('capset', libc.capset(header, Buffer.alloc(24)));
 }
 
-function installFilter(): void {
-  const program = filterProgram('command');
+function installFilter(program: Uint8Array): void {
   const PROGRAM = 16;
   const filter = Buffer.alloc(PROGRAM + program.length); // struct sock_fprog and, behind it, the program
   filter.set(program, PROGRAM);

@@ -87,9 +87,14 @@ export function mountTerminals(target: Path): void {
 
 /** What is there can be read and not written from now on: a mount of its own over itself, of none of the powers. */
 export function protectMount(target: Path): void {
+  replaceFile(target, target);
+}
+
+/** Shows a file (or a folder) in the place of another, to be read and not written, of none of the powers. */
+export function replaceFile(source: Path, target: Path): void {
   const path = cString(target);
   const flags = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
-  check('mount', libc.mount(path, path, null, MS_BIND, null), `${Buffer.from(target)}`);
+  check('mount', libc.mount(cString(source), path, null, MS_BIND, null), `over ${Buffer.from(target)}`);
   check('mount', libc.mount(null, path, null, flags, null), `${Buffer.from(target)} read-only`);
 }
 

@@ -1,9 +1,8 @@
 /**
  * The arguments of bubblewrap (bwrap(1)). The device nodes are bound one by one, since its `--dev` would put a
- * second user namespace around the network's; the pseudo-terminals, the layer over the home and what hides things or
- * makes them read-only follow from the inside, where a mount costs a tenth of what it costs here.
+ * second user namespace around the network's; the pseudo-terminals, the layer over the home, files of the fence's own and
+ * what hides things or makes them read-only follow from the inside, where a mount costs a tenth of what it costs here.
  */
-import type { FenceFile } from './etc.ts';
 import { NEEDED_CAPABILITIES } from './handshake.ts';
 import { MEMORY, type MountPlan, type Shown, STAGE } from './mounts.ts';
 
@@ -12,7 +11,6 @@ type Inherited = number;
 
 export interface Ingredients {
   mounts: MountPlan;
-  files: readonly { file: FenceFile; content: Inherited }[];
   /** Folders that are held open so that nobody can put another in their place: path to descriptor. */
   pinned: ReadonlyMap<string, Inherited>;
   /** The person's own terminal, such as `/dev/pts/3`, or null. */
@@ -31,13 +29,6 @@ export function bubblewrapArguments(parts: Ingredients): string[] {
     ...mounts.private.flatMap(({ path, bytes, mode }) => memory(path, bytes, mode)),
     ...['--perms', '0755', '--dir', '/run/user', '--perms', '0700', '--dir', mounts.runtimeFolder],
     ...['--perms', '1777', '--dir', '/run/lock'],
-    ...parts.files.flatMap(({ file, content }) => [
-      '--perms',
-      '0444',
-      '--ro-bind-data',
-      `${content}`,
-      file.target,
-    ]),
     ...memory(STAGE, 2 ** 20, 0o700),
     ...mounts.shown.flatMap((each) => show(each, parts.pinned)),
     ...layer(mounts),

@@ -7,7 +7,7 @@ import { dirname, resolve } from 'node:path';
 import { realPath } from './folders.ts';
 
 export interface FenceFile {
-  /** Where it is mounted: a real path. */
+  /** What it takes the place of: a real path. */
   target: string;
   content: string;
 }
@@ -42,7 +42,7 @@ export function fenceFiles(isPrivate: (path: string) => boolean): FenceFile[] {
 
 const exists = (path: string) => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 
-/** Also through links that lead to nothing now: bwrap makes what they lead to. */
+/** Also through links that lead to nothing now: what they lead to is made. */
 function followed(path: string, steps = 16): string | null {
   const real = realPath(path);
   const found = lstatSync(real, { throwIfNoEntry: false });

@@ -56,6 +56,8 @@ export type Mount =
   | { kind: 'hide'; target: ByteText }
   /** Makes a folder or a file read-only, for everybody in the fence. Where there is nothing, nothing is done. */
   | { kind: 'protect'; target: ByteText }
+  /** Puts a read-only file of the fence's own, written to `source`, in a file's place, which is made if need be. */
+  | { kind: 'file'; source: ByteText; target: ByteText; content: ByteText }
   /** A set of pseudo-terminals of the fence's own (devpts), on a folder. */
   | { kind: 'terminals'; target: ByteText }
   /** Takes a staging mount out of sight. The layers that use it keep it. */
@@ -78,6 +80,8 @@ export interface Plan {
   mounts: Mount[];
   /** Folders below which files may be opened for writing, FIFOs and devices too. */
   writable: ByteText[];
+  /** The command's system call filter (`struct sock_filter[]`). */
+  filter: ByteText;
   /** The descriptor (0, 1 or 2) of the terminal whose foreground the command's process group takes, or null. */
   terminal: 0 | 1 | 2 | null;
   /** Signals the person had set to be ignored (as `nohup` does); all others are reset to their default. */

@@ -8,7 +8,7 @@ import { MOST_DESCRIPTORS } from '../os/descriptors.ts';
 import { openDialers } from '../os/dialers.ts';
 import { EINVAL, ENOENT, errnoName } from '../os/errno.ts';
 import { executeFile, resetSignals } from '../os/execute.ts';
-import { kindAt } from '../os/files.ts';
+import { kindAt, makeFile } from '../os/files.ts';
 import { check, cString, libc, OsError } from '../os/libc.ts';
 import { lockDown } from '../os/lockdown.ts';
 import {
@@ -20,6 +20,7 @@ import {
   mountTerminals,
   moveMount,
   protectMount,
+  replaceFile,
   stopPropagation,
 } from '../os/mount.ts';
 import { addLocalRoutes, raiseLoopback } from '../os/netlink.ts';
@@ -73,12 +74,12 @@ export function inner(): never {
     check('chdir', libc.chdir(cString(textToBytes(plan.cwd))), plan.cwd);
     step = 'lockdown';
     if (plan.openFiles !== null) limitOpenFiles(plan.openFiles);
-    const ignored = ignoredByUs(plan);
-    const landlock = lockDown(plan.writable.map(textToBytes));
+    const landlock = lockDown(plan.writable.map(textToBytes), textToBytes(plan.filter));
     step = 'canary';
     knockAtCanaries(plan);
     sendMessage(CHANNEL, { kind: 'locked', layers, landlock });
     step = 'execute';
+    const ignored = ignoredByUs(plan); // while the outside looks for itself
     awaitGo();
     makeForeground(plan.terminal);
     resetSignals(ignored);
@@ -196,6 +197,9 @@ function perform(mount: Mount): 'kept' | 'memory' | null {
     case 'protect':
       if (kindAt(target) !== null) protectMount(target);
       return null;
+    case 'file':
+      putFile(textToBytes(mount.source), target, textToBytes(mount.content));
+      return null;
     case 'terminals':
       mountTerminals(target);
       return null;
@@ -224,6 +228,12 @@ function layOver(overlay: Extract<Mount, { kind: 'overlay' }>): 'kept' | 'memory
   mountOverlay(lower, upper!, work!, target);
   detachMount(spare);
   return 'memory';
+}
+
+function putFile(source: Buffer, target: Buffer, content: Buffer): void {
+  makeFile(source, content);
+  if (kindAt(target) === null) makeFile(target, Buffer.of());
+  replaceFile(source, target);
 }
 
 /** What cannot be reached here, the command cannot reach either. */

@@ -105,6 +105,7 @@ export function startInside({ command, plan = {}, bwrap = [], stdin = 'null', gu
     cwd: '/',
     mounts: [],
     writable: ['/'],
+    filter: bytesToText(filterProgram('command')),
     terminal: null,
     ignoredSignals: [],
     openFiles: null,

@@ -22,7 +22,8 @@ if (import.meta.main) {
   try {
     const begin = performance.now();
     const sandbox = await launch(JSON.parse(request) as LaunchRequest);
-    listenOn(sandbox.listeners.tcp, (socket) => {
+    const { listeners } = await sandbox.network();
+    listenOn(listeners.tcp, (socket) => {
       socket.write(Buffer.from('HTTP/1.0 200 OK\r\n\r\nthe gateway'));
       socket.end();
       return socket.handler;

@@ -32,7 +32,7 @@ import {
 } from './handshake.ts';
 import { homeFolders, openHomeLayer } from './home.ts';
 import { failureOfBubblewrap, failureOfInside, findBubblewrap, isInFence } from './kernel.ts';
-import { type MountPlan, planMounts, socketsInSight } from './mounts.ts';
+import { type MountPlan, planMounts, STAGE, socketsInSight } from './mounts.ts';
 import { hasEnded, isAbandoned } from './processes.ts';
 import { ownProgram } from './program.ts';
 import { specialFiles } from './special.ts';
@@ -61,18 +61,25 @@ export interface LaunchRequest {
   dialers: number;
 }
 
-export interface Sandbox {
-  /** Sockets that listen inside; whoever serves them owns them. */
+/** What the fence's network is made of. Whoever serves a socket closes it. */
+export interface Network {
+  /** Sockets that listen inside. */
   listeners: { tcp: number; dnsUdp: number[]; dnsTcp: number[] };
   /** For readRefusals; null where the kernel cannot log. Closed by `stop`. */
   refusalLog: number | null;
-  /** As many as were asked for; whoever uses them owns them. */
+  /** As many as were asked for. */
   dialers: number[];
-  /** What the person must be told, a sentence each. */
-  notices: string[];
-  /** Looks from outside whether the fence holds. Throws Failure: then nothing may run. */
+}
+
+/** Its functions are called in their order. Those that wait for the inside block: nothing else is to be done then. */
+export interface Sandbox {
+  /** Waits until the fence's network stands. Throws Failure. */
+  network(): Promise<Network>;
+  /** Waits until the inside has given everything up, and looks from outside whether the fence holds. Throws Failure. */
   verify(): Promise<void>;
-  /** Starts the command. Only after `verify`. */
+  /** What the person must be told, a sentence each. Complete after `verify`. */
+  notices: string[];
+  /** Starts the command. */
   go(): void;
   /** The command's exit code, when it and all its processes have ended and their output has been taken. */
   exited: Promise<number>;
@@ -94,31 +101,22 @@ export async function launch(request: LaunchRequest): Promise<Sandbox> {
   const started = start(request);
   let canaries: Canaries | null = null;
   try {
-    // Whoever called has a thread to start, and the next steps may take some milliseconds.
+    // Whoever called has more to load, and the next steps may take some milliseconds.
     await new Promise(setImmediate);
     canaries = openCanaries();
     sendMessage(started.channel, { kind: 'plan', plan: planOf(request, started, canaries) });
-    const tools = snapshotTools(started.mounts.written);
-    await untilReadable(started.channel);
-    const network = await nextMessage<NetworkReport>(started, 'network', request);
-    started.owned.push(...network.descriptors);
-    started.stdio.begin();
-    const dialers: number[] = [];
-    for (let isLast = request.dialers === 0; !isLast; ) {
-      const report = await nextMessage<DialersReport>(started, 'dialers', request);
-      dialers.push(...report.descriptors);
-      isLast = report.isLast;
-    }
-    started.owned.push(...dialers);
-    // A few milliseconds away by now, and all that is left to be done waits for it.
-    const locked = await nextMessage<LockedReport>(started, 'locked', request);
-    return standing(request, started, canaries, network, dialers, locked, tools);
+    return rising(request, started, canaries, snapshotTools(started.mounts.written));
   } catch (error) {
     canaries?.close();
     await end(started);
-    if (isHangup(error)) throw failureOfBubblewrap(started.bwrap, await started.child.exited);
-    throw isSilence(error) ? unanswered() : error;
+    throw await failureOf(started, error);
   }
+}
+
+/** Of what has been ended. */
+async function failureOf(started: Started, error: unknown): Promise<unknown> {
+  if (isHangup(error)) return failureOfBubblewrap(started.bwrap, await started.child.exited);
+  return isSilence(error) ? unanswered() : error;
 }
 
 /** bubblewrap may be gone before it was told anything. */
@@ -177,14 +175,9 @@ function start(request: LaunchRequest): Started {
       opened.push(fd);
       return FIRST_INHERITED + inherited.push(fd) - 1;
     };
-    const isPrivate = (path: string) => mounts.private.some((folder) => isWithin(path, folder.path));
     const words = bubblewrapArguments({
       mounts,
       filter: inherit(memoryFile('filter', filterProgram('setup'))),
-      files: fenceFiles(isPrivate).map((file) => ({
-        file,
-        content: inherit(memoryFile('file', Buffer.from(file.content))),
-      })),
       pinned: new Map(mounts.written.map((path) => [path, inherit(holdFolder(path))])),
       terminal: ownTerminal()?.path ?? null,
     });
@@ -238,6 +231,11 @@ function holdFolder(path: string): number {
 function planOf(request: LaunchRequest, started: Started, canaries: Canaries): Plan {
   const terminal = ownTerminal();
   const { inside, written, admitted } = started.mounts;
+  const isPrivate = (path: string) => started.mounts.private.some((folder) => isWithin(path, folder.path));
+  const files = fenceFiles(isPrivate).map(
+    ({ target, content }, index) =>
+      ({ kind: 'file', source: `${STAGE}/file-${index}`, target: bytesToText(target), content }) as const,
+  );
   const letIn = admitted.map(bytesToText);
   // Looking through all processes and folders takes a while, so it is done while bwrap works.
   const covered = [
@@ -248,23 +246,15 @@ function planOf(request: LaunchRequest, started: Started, canaries: Canaries): P
     command: request.command.map(bytesToText),
     environment: Object.entries(started.environment).map(([name, value]) => bytesToText(`${name}=${value}`)),
     cwd: bytesToText(started.mounts.workspace.path),
-    mounts: [...inside, ...covered.map((target) => ({ kind: 'hide', target }) as const)],
+    mounts: [...files, ...inside, ...covered.map((target) => ({ kind: 'hide', target }) as const)],
     writable: ['/dev', '/proc', ...started.mounts.writable.map(bytesToText)],
+    filter: bytesToText(filterProgram('command')),
     terminal: terminal !== null && isForeground(terminal.fd) ? terminal.fd : null,
     ignoredSignals: ignoredSignals(),
     openFiles: openFileLimit(),
     canaries: canaries.list,
     dialers: request.dialers,
   };
-}
-
-/** Waits without holding up the loading of everything else. Throws Failure. */
-async function untilReadable(channel: number): Promise<void> {
-  const deadline = performance.now() + START_MILLISECONDS;
-  while (!isReadable(channel)) {
-    if (performance.now() > deadline) throw unanswered();
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
 }
 
 /** Blocks. Throws Failure. */
@@ -281,46 +271,78 @@ async function nextMessage<T extends InsideMessage>(
   return { ...(message as T), descriptors, pid };
 }
 
-function standing(
-  request: LaunchRequest,
-  started: Started,
-  canaries: Canaries,
-  network: NetworkReport & { descriptors: number[] },
-  dialers: number[],
-  locked: LockedReport & { pid: number },
-  tools: Snapshot,
-): Sandbox {
+function rising(request: LaunchRequest, started: Started, canaries: Canaries, tools: Snapshot): Sandbox {
   const { channel, mounts, notices } = started;
-  const inside = locked.pid;
-  const first = statusOf(inside)?.parent;
-  const of = (...names: FenceSocket[]) =>
-    network.descriptors.filter((_, index) => names.includes(network.sockets[index]!));
-  const refusalLog = of('refusals')[0] ?? null;
-  // Whoever serves a listener closes it.
-  started.owned = [channel, ...(refusalLog === null ? [] : [refusalLog])];
-  if (mounts.layer !== null && mounts.layer.folder !== null && locked.layers[0] === 'memory')
-    notices.push(
-      'this file system cannot hold the copy of the home: changes in it are kept in memory and dropped at the end',
-    );
-  if (!network.ipv6) notices.push('this kernel has no IPv6: the fence is one of IPv4 alone');
-
+  const fromInside: number[] = [];
+  let inside = 0;
+  let first: number | undefined;
   const { promise: exited, resolve, reject } = Promise.withResolvers<number>();
   exited.catch(() => undefined); // whoever has called `go` awaits it
   let verified = false;
   let isGone = false;
   let ended: Promise<void> | null = null;
-  return {
-    listeners: { tcp: of('tcp')[0]!, dnsUdp: of('dnsUdp4', 'dnsUdp6'), dnsTcp: of('dnsTcp4', 'dnsTcp6') },
-    refusalLog,
-    dialers,
-    notices,
-    async verify() {
-      checkProcesses(inside);
-      checkSockets([...network.descriptors, ...dialers], inside);
-      if (await canaries.visited()) broken('a process inside reached a port of ours');
+  const stop = () => {
+    ended ??= (async () => {
       canaries.close();
-      verified = true;
-    },
+      await end(started, first);
+      if (!isGone) reject(new Error('stopped before it was started'));
+    })();
+    return ended;
+  };
+  const orStop = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      await stop();
+      throw await failureOf(started, error);
+    }
+  };
+  return {
+    notices,
+    exited,
+    stop,
+    network: () =>
+      orStop(async () => {
+        const network = await nextMessage<NetworkReport>(started, 'network', request);
+        started.owned.push(...network.descriptors);
+        inside = network.pid;
+        first = statusOf(inside)?.parent;
+        started.stdio.begin();
+        const dialers: number[] = [];
+        for (let isLast = request.dialers === 0; !isLast; ) {
+          const report = await nextMessage<DialersReport>(started, 'dialers', request);
+          started.owned.push(...report.descriptors);
+          dialers.push(...report.descriptors);
+          isLast = report.isLast;
+        }
+        fromInside.push(...network.descriptors, ...dialers);
+        const of = (...names: FenceSocket[]) =>
+          network.descriptors.filter((_, index) => names.includes(network.sockets[index]!));
+        const refusalLog = of('refusals')[0] ?? null;
+        // Whoever serves a listener closes it.
+        started.owned = [channel, ...(refusalLog === null ? [] : [refusalLog])];
+        if (!network.ipv6) notices.push('this kernel has no IPv6: the fence is one of IPv4 alone');
+        const listeners = {
+          tcp: of('tcp')[0]!,
+          dnsUdp: of('dnsUdp4', 'dnsUdp6'),
+          dnsTcp: of('dnsTcp4', 'dnsTcp6'),
+        };
+        return { listeners, refusalLog, dialers };
+      }),
+    verify: () =>
+      orStop(async () => {
+        checkSockets(fromInside, inside);
+        const locked = await nextMessage<LockedReport>(started, 'locked', request);
+        if (locked.pid !== inside) broken('another process speaks for the one inside');
+        if (mounts.layer !== null && mounts.layer.folder !== null && locked.layers[0] === 'memory')
+          notices.push(
+            'this file system cannot hold the copy of the home: changes in it are kept in memory and dropped at the end',
+          );
+        checkProcesses(inside);
+        if (await canaries.visited()) broken('a process inside reached a port of ours');
+        canaries.close();
+        verified = true;
+      }),
     go() {
       if (!verified || isGone) throw new Error('go before verify');
       isGone = true;
@@ -328,16 +350,7 @@ function standing(
       sendMessage(channel, { kind: 'go' });
       finish(started, first, request.command[0]!).then(resolve, reject).finally(job.end);
     },
-    exited,
     changedTools: () => changedTools(tools, snapshotTools(mounts.written, 'after'), mounts.written),
-    stop() {
-      ended ??= (async () => {
-        canaries.close();
-        await end(started, first);
-        if (!isGone) reject(new Error('stopped before it was started'));
-      })();
-      return ended;
-    },
   };
 }
 

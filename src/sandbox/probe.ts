@@ -72,7 +72,8 @@ async function ofFence(): Promise<Finding[]> {
         dialers: 0,
       },
     });
-    const { tcp, dnsTcp, dnsUdp } = sandbox.listeners;
+    const { listeners, refusalLog } = await sandbox.network();
+    const { tcp, dnsTcp, dnsUdp } = listeners;
     try {
       await sandbox.verify();
     } finally {
@@ -93,7 +94,7 @@ async function ofFence(): Promise<Finding[]> {
             'Set XDG_STATE_HOME to a folder on another file system, such as ext4, xfs or btrfs.',
           )
         : finding('home', 'ok', 'its copy-on-write layer is kept'),
-      sandbox.refusalLog === null
+      refusalLog === null
         ? finding(
             'packet log',
             'warning',
