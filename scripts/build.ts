@@ -11,6 +11,8 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { Glob } from 'bun';
+import { allFilters } from '../src/sandbox/filters.ts';
+import { allRules } from '../src/sandbox/rules.ts';
 
 const root = resolve(import.meta.dir, '..');
 const outfile = resolve(process.argv[2] ?? join(root, 'dist/clawctl'));
@@ -45,6 +47,8 @@ try {
     format: 'esm',
     // The process inside the fence and the start of `run` load their own small chunks and nothing else.
     splitting: true,
+    // What is always the same, and what no start has to wait for.
+    define: { BUILT_RULES: JSON.stringify(allRules()), BUILT_FILTERS: JSON.stringify(allFilters()) },
     minify: { whitespace: true, syntax: true, identifiers: false },
     bytecode: true,
     compile: {

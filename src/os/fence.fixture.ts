@@ -6,7 +6,8 @@
 import { type AddressInfo, createServer } from 'node:net';
 import { addLocalRoutes, raiseLoopback } from './netlink.ts';
 import { openRefusalLog, type RefusedPacket, readRefusals } from './nflog.ts';
-import { applyRuleset } from './nftables.ts';
+import { applyRules } from './nftables.ts';
+import { encodeRuleset } from './ruleset.ts';
 import { originalDestination } from './sockets.ts';
 
 const [digits = '46', logging = 'log', ...commands] = process.argv.slice(2);
@@ -24,7 +25,7 @@ const server = createServer((socket) => {
 });
 await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
 const gatewayPort = (server.address() as AddressInfo).port;
-applyRuleset({ families, gatewayPort, dnsPort: 65_053, logGroup: log === null ? null : 7 });
+applyRules(encodeRuleset({ families, gatewayPort, dnsPort: 65_053, logGroup: log === null ? null : 7 }));
 
 let stdout = '';
 let stderr = '';

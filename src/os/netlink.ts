@@ -8,15 +8,16 @@ import { check, errno, libc, OsError } from './libc.ts';
 import {
   type Answer,
   attribute,
+  type Datagram,
   decodeAnswers,
-  encodeRequest,
+  encodeRequests,
   machine32,
+  type NamedRequest,
   NLM_F_ACK,
   NLM_F_CREATE,
   NLM_F_EXCL,
   NLM_F_REQUEST,
   octets,
-  type Request,
 } from './netlinkmessage.ts';
 import { AF_INET, AF_INET6 } from './socketaddress.ts';
 
@@ -48,34 +49,21 @@ export function openNetlink(protocol: number): number {
   return fd;
 }
 
-/** What the kernel refused, named by whoever asked. */
-export interface NamedRequest extends Request {
-  name: string;
-}
-
 /**
- * Sends the requests as one datagram and waits until each that asked for it (NLM_F_ACK) is acknowledged.
- * Throws OsError with the first refused request's name and the kernel's own explanation.
+ * Sends requests and waits until each that asked for it is acknowledged. Throws OsError with the first refused
+ * request's name and the kernel's own explanation.
  */
-export function transact(fd: number, requests: readonly NamedRequest[]): void {
-  const messages = requests.map((request, index) => encodeRequest(request, index + 1));
-  const datagram = Buffer.from(messages.join(''), 'latin1');
+export function transact(fd: number, { octets, names, acknowledged }: Datagram): void {
+  const datagram = Buffer.from(octets, 'latin1');
   check('send', libc.send(fd, datagram, datagram.length, 0), 'netlink');
-  const awaited = new Set<number>();
-  for (const [index, request] of requests.entries())
-    if ((request.flags & NLM_F_ACK) !== 0) awaited.add(index + 1);
+  const awaited = new Set(acknowledged);
   while (awaited.size > 0) {
-    for (const answer of receiveAnswers(fd)) {
-      if (answer.errno === null) continue;
-      if (answer.errno !== 0) throw refused(requests, answer);
-      awaited.delete(answer.sequence);
+    for (const { errno, sequence, explanation } of receiveAnswers(fd)) {
+      if (errno === null) continue;
+      if (errno !== 0) throw new OsError(names[sequence - 1] ?? 'netlink', errno, explanation);
+      awaited.delete(sequence);
     }
   }
-}
-
-function refused(requests: readonly NamedRequest[], answer: Answer): OsError {
-  const name = requests[answer.sequence - 1]?.name ?? 'netlink';
-  return new OsError(name, answer.errno!, answer.explanation);
 }
 
 function receiveAnswers(fd: number): Answer[] {
@@ -113,7 +101,7 @@ export function addLocalRoutes(families: readonly (4 | 6)[]): void {
 function withRoute(requests: readonly NamedRequest[]): void {
   const fd = openNetlink(NETLINK_ROUTE);
   try {
-    transact(fd, requests);
+    transact(fd, encodeRequests(requests));
   } finally {
     libc.close(fd);
   }

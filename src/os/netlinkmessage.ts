@@ -73,6 +73,27 @@ export function encodeRequest({ type, flags, body }: Request, sequence: number):
   );
 }
 
+/** What the kernel refused is named by whoever asked. */
+export interface NamedRequest extends Request {
+  name: string;
+}
+
+/** Requests that are sent at once, numbered from 1. */
+export interface Datagram {
+  octets: Octets;
+  names: string[];
+  /** The numbers of those that are acknowledged (NLM_F_ACK). */
+  acknowledged: number[];
+}
+
+export function encodeRequests(requests: readonly NamedRequest[]): Datagram {
+  return {
+    octets: requests.map((request, index) => encodeRequest(request, index + 1)).join(''),
+    names: requests.map(({ name }) => name),
+    acknowledged: requests.flatMap(({ flags }, index) => ((flags & NLM_F_ACK) === 0 ? [] : [index + 1])),
+  };
+}
+
 export interface Answer {
   type: number;
   sequence: number;

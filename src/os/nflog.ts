@@ -10,6 +10,7 @@ import {
   attribute,
   attributesOf,
   decodeAnswers,
+  encodeRequests,
   NLM_F_ACK,
   NLM_F_REQUEST,
   number16,
@@ -43,14 +44,15 @@ export interface RefusedPacket extends Destination {
 export function openRefusalLog(group: number): number {
   const fd = openNetlink(NETLINK_NETFILTER);
   try {
-    transact(fd, [
+    const requests = [
       configure(group, attribute(CONFIG.command, octets(COMMAND_BIND))),
       configure(group, attribute(CONFIG.mode, octets(0, 0, 0, COPIED_BYTES, COPY_PACKET, 0))),
       // Each packet at once, in no more memory than it needs: the last one before an end is not waited for.
       configure(group, number32(CONFIG.threshold, 1)),
       configure(group, number32(CONFIG.bufferSize, 512)),
       configure(group, number16(CONFIG.flags, FLAG_SEQUENCE)),
-    ]);
+    ];
+    transact(fd, encodeRequests(requests));
     // Losses are told by the numbers; an error in their place would only hide the next packets.
     libc.setsockopt(fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, new Int32Array([1]), 4);
   } catch (error) {

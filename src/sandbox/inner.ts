@@ -25,7 +25,7 @@ import {
 } from '../os/mount.ts';
 import { addLocalRoutes, raiseLoopback } from '../os/netlink.ts';
 import { openRefusalLog } from '../os/nflog.ts';
-import { applyRuleset } from '../os/nftables.ts';
+import { applyRules } from '../os/nftables.ts';
 import { limitOpenFiles, makeForeground, signalsIn, statusOf } from '../os/process.ts';
 import {
   hasIpv6,
@@ -47,11 +47,8 @@ import {
   sendMessage,
   textToBytes,
 } from './handshake.ts';
+import { DNS_PORT, fenceRules, GATEWAY_PORT, LOG_GROUP } from './rules.ts';
 
-/** Above the range that the kernel gives to outgoing connections, and assigned to nobody. */
-const GATEWAY_PORT = 65_001;
-const DNS_PORT = 65_053;
-const LOG_GROUP = 1;
 const EXIT_OURS = 125;
 const EXIT_NOT_EXECUTABLE = 126;
 const EXIT_NOT_FOUND = 127;
@@ -117,10 +114,9 @@ function sendNetwork(): void {
   raiseLoopback();
   step = 'routes';
   const ipv6 = hasIpv6();
-  const families = ipv6 ? ([4, 6] as const) : ([4] as const);
-  addLocalRoutes(families);
+  addLocalRoutes(ipv6 ? [4, 6] : [4]);
   step = 'firewall';
-  const refusals = raiseFirewall(families);
+  const refusals = raiseFirewall(ipv6 ? '46' : '4');
   step = 'listeners';
   const sockets: [FenceSocket, number][] = [
     ['tcp', openListener(ipv6 ? 'any' : 'any4', GATEWAY_PORT)],
@@ -142,15 +138,14 @@ function sendNetwork(): void {
 }
 
 /** The log is the one part that a fence can do without: it refuses as well in silence. Returns its socket. */
-function raiseFirewall(families: readonly (4 | 6)[]): number | null {
-  const ports = { families, gatewayPort: GATEWAY_PORT, dnsPort: DNS_PORT };
+function raiseFirewall(families: '4' | '46'): number | null {
   try {
     const log = openRefusalLog(LOG_GROUP);
-    applyRuleset({ ...ports, logGroup: LOG_GROUP });
+    applyRules(fenceRules(families, 'logged'));
     return log;
   } catch (error) {
     if (!(error instanceof OsError)) throw error;
-    applyRuleset({ ...ports, logGroup: null });
+    applyRules(fenceRules(families, 'silent'));
     return null;
   }
 }

@@ -10,13 +10,13 @@ import type { Paths } from '../base/paths.ts';
 import { closeDescriptor, isReadable, memoryFile, socketPair } from '../os/descriptors.ts';
 import { OsError } from '../os/libc.ts';
 import { statusOf } from '../os/process.ts';
-import { filterProgram } from '../os/seccomp.ts';
 import { bubblewrapArguments } from './bubblewrap.ts';
 import { type Canaries, openCanaries } from './canary.ts';
 import { changedTools, type Snapshot, snapshotTools } from './changed.ts';
 import { channelSecrets, withoutSecrets } from './channelsecrets.ts';
 import { BARE_ENVIRONMENT, commandEnvironment } from './environment.ts';
 import { fenceFiles } from './etc.ts';
+import { fenceFilter } from './filters.ts';
 import { isWithin } from './folders.ts';
 import {
   bytesToText,
@@ -29,6 +29,7 @@ import {
   type Received,
   receiveMessage,
   sendMessage,
+  textToBytes,
 } from './handshake.ts';
 import { homeFolders, openHomeLayer } from './home.ts';
 import { failureOfBubblewrap, failureOfInside, findBubblewrap, isInFence } from './kernel.ts';
@@ -177,7 +178,7 @@ function start(request: LaunchRequest): Started {
     };
     const words = bubblewrapArguments({
       mounts,
-      filter: inherit(memoryFile('filter', filterProgram('setup'))),
+      filter: inherit(memoryFile('filter', textToBytes(fenceFilter('setup')))),
       pinned: new Map(mounts.written.map((path) => [path, inherit(holdFolder(path))])),
       terminal: ownTerminal()?.path ?? null,
     });
@@ -248,7 +249,7 @@ function planOf(request: LaunchRequest, started: Started, canaries: Canaries): P
     cwd: bytesToText(started.mounts.workspace.path),
     mounts: [...files, ...inside, ...covered.map((target) => ({ kind: 'hide', target }) as const)],
     writable: ['/dev', '/proc', ...started.mounts.writable.map(bytesToText)],
-    filter: bytesToText(filterProgram('command')),
+    filter: fenceFilter('command'),
     terminal: terminal !== null && isForeground(terminal.fd) ? terminal.fd : null,
     ignoredSignals: ignoredSignals(),
     openFiles: openFileLimit(),

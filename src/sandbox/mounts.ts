@@ -4,7 +4,7 @@
  * here. Two parts: what bwrap mounts, and what the inside mounts after it, since only there the layer over the
  * home can be made, which covers whatever was mounted in the home before.
  */
-import { realpathSync, statSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { Failure } from '../base/failure.ts';
 import type { Paths } from '../base/paths.ts';
@@ -77,7 +77,7 @@ export function planMounts(request: MountRequest): MountPlan {
   const points = mountPoints();
   const everywhere = (path: string) => [path, ...aliasesOf(path, points)];
   const { places: own, links } = ownPlaces(request, everywhere);
-  const stores = credentialStores(request).filter(exists).map(realPath).flatMap(everywhere);
+  const stores = credentialStores(request).filter(existsSync).map(realPath).flatMap(everywhere);
   const reads = request.reads.map((path) => readPath(path, own));
   const hidden = withoutRepeats([
     ...own.map(({ path }) => path),
@@ -117,7 +117,7 @@ export function planMounts(request: MountRequest): MountPlan {
     ...(home !== null && isPrivate(home) ? [home] : []),
     ...(workspace.treatment === 'read-only' && isPrivate(workspace.path) ? [workspace.path] : []),
     ...reads.filter((path) => isPrivate(path)),
-    ...NEEDED_OF_RUN.filter(exists),
+    ...NEEDED_OF_RUN.filter(existsSync),
     ...(home === null ? [] : mountsBelow(home, points)),
     ...admitted.filter((path) => isPrivate(path) || isLayered(path)),
   ]).filter((path) => !written.includes(path));
@@ -193,14 +193,15 @@ function privateFolders(request: MountRequest): MountPlan['private'] {
   const found: MountPlan['private'] = [];
   for (const folder of wanted) {
     const path = realPath(folder.path);
-    if (exists(path) && !found.some((other) => isWithin(path, other.path))) found.push({ ...folder, path });
+    if (existsSync(path) && !found.some((other) => isWithin(path, other.path)))
+      found.push({ ...folder, path });
   }
   return found;
 }
 
 function readPath(path: string, own: readonly Place[]): string {
   const real = realPath(path);
-  if (!exists(real)) throw new Failure('run-refused', `--read ${path}: there is nothing.`);
+  if (!existsSync(real)) throw new Failure('run-refused', `--read ${path}: there is nothing.`);
   const ours = own.find((place) => isWithin(real, place.path) || isWithin(place.path, real));
   if (ours !== undefined && isWithin(real, ours.path))
     throw new Failure(
@@ -215,11 +216,7 @@ function mountsBelow(home: string, mounts: readonly MountPoint[]): string[] {
   return mounts
     .filter(
       ({ path, type }) =>
-        path.startsWith(`${home}/`) && !/^(autofs|fuse\.(portal|gvfsd))/.test(type) && exists(path),
+        path.startsWith(`${home}/`) && !/^(autofs|fuse\.(portal|gvfsd))/.test(type) && existsSync(path),
     )
     .map(({ path }) => path);
-}
-
-function exists(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false }) !== undefined;
 }

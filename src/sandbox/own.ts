@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { Failure } from '../base/failure.ts';
 import type { Paths } from '../base/paths.ts';
 import { channelSecrets } from './channelsecrets.ts';
-import { isWithin, wayTo, withoutRepeats } from './folders.ts';
+import { isWithin, rememberedLinks, wayTo, withoutRepeats } from './folders.ts';
 import type { Place } from './workspace.ts';
 
 export interface OwnPlaces {
@@ -19,6 +19,7 @@ export function ownPlaces(
   { paths, policyFiles }: { paths: Paths; policyFiles: readonly string[] },
   everywhere: (path: string) => string[],
 ): OwnPlaces {
+  const policies = withoutRepeats([paths.policy, paths.machinePolicy, ...policyFiles]);
   const named: Place[] = [
     { path: paths.config, name: "clawctl's configuration" },
     { path: dirname(paths.machinePolicy), name: "the machine's policy" },
@@ -26,14 +27,15 @@ export function ownPlaces(
     { path: paths.runtime, name: "clawctl's runtime folder" },
     { path: paths.store, name: "clawctl's store" },
     { path: paths.kill, name: 'the kill switch' },
-    ...[paths.policy, paths.machinePolicy, ...policyFiles].map((path) => ({ path, name: 'the policy' })),
+    ...policies.map((path) => ({ path, name: 'the policy' })),
     ...channelSecrets(policyFiles).files.map((path) => ({
       path,
       name: "a secret or program of the alerts' channels",
     })),
   ];
-  for (const path of [paths.policy, paths.machinePolicy, ...policyFiles]) refuseHardLinks(path);
-  const ways = named.map(({ path, name }) => ({ ...wayTo(path), name }));
+  for (const path of policies) refuseHardLinks(path);
+  const look = rememberedLinks();
+  const ways = named.map(({ path, name }) => ({ ...wayTo(path, look), name }));
   const real = ways.flatMap(({ end, name }) => everywhere(end).map((path) => ({ path, name })));
   return {
     places: real.filter(({ path }, index) => real.findIndex((other) => isWithin(path, other.path)) === index),
