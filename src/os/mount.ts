@@ -1,6 +1,6 @@
 /** Mounting inside a mount namespace of one's own (mount(2), overlayfs in the kernel's documentation). */
 import { closeDescriptor } from './descriptors.ts';
-import { check, cString, libc } from './libc.ts';
+import { cString, errno, libc, OsError } from './libc.ts';
 
 const MS_RDONLY = 1;
 const MS_NOSUID = 2;
@@ -19,6 +19,26 @@ const O_CLOEXEC = 0o2000000;
 
 type Path = Uint8Array;
 
+/** The type of what has none, because it is mounted already. */
+const BIND = null;
+const MEMORY = cString('tmpfs');
+const NULL_DEVICE = cString('/dev/null');
+
+/** mount(2). Throws OsError, saying what was to be mounted where. */
+function mount(
+  what: string,
+  target: Path,
+  source: Uint8Array | null,
+  type: Uint8Array | null,
+  flags: number,
+  options: string | null = null,
+): void {
+  const data = options === null ? null : cString(options);
+  const result = libc.mount(source, cString(target), type, flags, data);
+  // Put together only where it is needed: the start of a fence waits for a hundred of these.
+  if (result < 0) throw new OsError('mount', errno(), `${what} ${Buffer.from(target)}`);
+}
+
 /**
  * A copy-on-write view of `lower` at `target`; changes land in `upper`. The paths are handed over as descriptors,
  * since overlayfs would take a comma or a colon in a name for the end of it. Throws OsError; EINVAL: the file
@@ -29,60 +49,39 @@ export function mountOverlay(lower: Path, upper: Path, work: Path, target: Path)
   try {
     const [low, up, working] = folders.map((fd) => `/proc/self/fd/${fd}`);
     const options = `userxattr,lowerdir=${low},upperdir=${up},workdir=${working}`;
-    const flags = MS_NOSUID | MS_NODEV;
-    check(
-      'mount',
-      libc.mount(cString('overlay'), cString(target), cString('overlay'), flags, cString(options)),
-      `overlay at ${Buffer.from(target)}`,
-    );
+    const type = cString('overlay');
+    mount('overlay at', target, type, type, MS_NOSUID | MS_NODEV, options);
   } finally {
     for (const fd of folders) closeDescriptor(fd);
   }
 }
 
 function openFolder(path: Path): number {
-  const flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
-  return check('openat', libc.openat(AT_FDCWD, cString(path), flags, 0), `${Buffer.from(path)}`);
+  const fd = libc.openat(AT_FDCWD, cString(path), O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+  if (fd < 0) throw new OsError('openat', errno(), `${Buffer.from(path)}`);
+  return fd;
 }
 
 /** An empty file system in memory of at most `bytes`. */
 export function mountMemory(target: Path, bytes: number): void {
-  const options = cString(`mode=0700,size=${bytes}`);
-  check(
-    'mount',
-    libc.mount(cString('tmpfs'), cString(target), cString('tmpfs'), MS_NOSUID | MS_NODEV, options),
-    `tmpfs at ${Buffer.from(target)}`,
-  );
+  mount('tmpfs at', target, MEMORY, MEMORY, MS_NOSUID | MS_NODEV, `mode=0700,size=${bytes}`);
 }
 
 /** Covers a folder by an empty one that nothing can be put into. */
 export function coverFolder(target: Path): void {
   const flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
-  const options = cString('mode=0555,size=4k,nr_inodes=1');
-  check(
-    'mount',
-    libc.mount(cString('tmpfs'), cString(target), cString('tmpfs'), flags, options),
-    `over ${Buffer.from(target)}`,
-  );
+  mount('over', target, MEMORY, MEMORY, flags, 'mode=0555,size=4k,nr_inodes=1');
 }
 
 /** Covers anything that is not a folder by /dev/null. */
 export function coverFile(target: Path): void {
-  check(
-    'mount',
-    libc.mount(cString('/dev/null'), cString(target), null, MS_BIND, null),
-    `over ${Buffer.from(target)}`,
-  );
+  mount('over', target, NULL_DEVICE, BIND, MS_BIND);
 }
 
 /** Pseudo-terminals of our own: nobody else's can be seen or opened by them. */
 export function mountTerminals(target: Path): void {
-  const options = cString('newinstance,ptmxmode=0666,mode=0620');
-  check(
-    'mount',
-    libc.mount(cString('devpts'), cString(target), cString('devpts'), MS_NOSUID | MS_NOEXEC, options),
-    `devpts at ${Buffer.from(target)}`,
-  );
+  const type = cString('devpts');
+  mount('devpts at', target, type, type, MS_NOSUID | MS_NOEXEC, 'newinstance,ptmxmode=0666,mode=0620');
 }
 
 /** What is there can be read and not written from now on: a mount of its own over itself, of none of the powers. */
@@ -92,26 +91,22 @@ export function protectMount(target: Path): void {
 
 /** Shows a file (or a folder) in the place of another, to be read and not written, of none of the powers. */
 export function replaceFile(source: Path, target: Path): void {
-  const path = cString(target);
   const flags = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
-  check('mount', libc.mount(cString(source), path, null, MS_BIND, null), `over ${Buffer.from(target)}`);
-  check('mount', libc.mount(null, path, null, flags, null), `${Buffer.from(target)} read-only`);
+  mount('over', target, cString(source), BIND, MS_BIND);
+  mount('read-only', target, null, BIND, flags);
 }
 
 export function moveMount(source: Path, target: Path): void {
-  check(
-    'mount',
-    libc.mount(cString(source), cString(target), null, MS_MOVE, null),
-    `${Buffer.from(source)} to ${Buffer.from(target)}`,
-  );
+  mount('moved to', target, cString(source), BIND, MS_MOVE);
 }
 
 /** What is mounted outside from now on stays outside: it would come in writable. */
 export function stopPropagation(): void {
-  check('mount', libc.mount(null, cString('/'), null, MS_REC | MS_PRIVATE, null), 'private mounts');
+  mount('private', Buffer.from('/'), null, BIND, MS_REC | MS_PRIVATE);
 }
 
 /** Out of sight at once; gone when nobody uses it any more. */
 export function detachMount(target: Path): void {
-  check('umount2', libc.umount2(cString(target), MNT_DETACH), `${Buffer.from(target)}`);
+  const result = libc.umount2(cString(target), MNT_DETACH);
+  if (result < 0) throw new OsError('umount2', errno(), `${Buffer.from(target)}`);
 }

@@ -99,22 +99,22 @@ function refusal(family: 4 | 6, ruleset: Ruleset): Chain {
   };
 }
 
-/** The whole of it as one batch. */
+/**
+ * The whole of it as one batch. What is refused is told in any case, before anything later in the batch is
+ * acknowledged; so only the last message is.
+ */
 export function encodeRuleset(ruleset: Ruleset): Datagram {
-  return encodeRequests([
-    batchMark(NFNL_MSG_BATCH_BEGIN),
-    ...ruleset.families.flatMap((family) => [
-      message(family, NFT_MSG_NEWTABLE, 'table', text(1, TABLE)),
-      ...[redirection(family, ruleset), refusal(family, ruleset)].flatMap((chain) => [
-        chainMessage(family, chain),
-        ...chain.rules.map((rule, index) => ruleMessage(family, chain, rule, index + 1)),
-      ]),
+  const contents = ruleset.families.flatMap((family) => [
+    message(family, NFT_MSG_NEWTABLE, 'table', text(1, TABLE)),
+    ...[redirection(family, ruleset), refusal(family, ruleset)].flatMap((chain) => [
+      chainMessage(family, chain),
+      ...chain.rules.map((rule, index) => ruleMessage(family, chain, rule, index + 1)),
     ]),
-    batchMark(NFNL_MSG_BATCH_END),
   ]);
+  contents.at(-1)!.flags |= NLM_F_ACK;
+  return encodeRequests([batchMark(NFNL_MSG_BATCH_BEGIN), ...contents, batchMark(NFNL_MSG_BATCH_END)]);
 }
 
-/** A batch's bounds are not acknowledged; its contents are, each by itself. */
 function batchMark(type: number): NamedRequest {
   const body = octets(0, 0, 0, NFNL_SUBSYS_NFTABLES);
   return { name: 'nftables batch', type, flags: NLM_F_REQUEST, body };
@@ -125,7 +125,7 @@ function message(family: 4 | 6, type: number, name: string, ...attributes: Octet
   return {
     name: `nftables ${name} (IPv${family})`,
     type: (NFNL_SUBSYS_NFTABLES << 8) | type,
-    flags: NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | append,
+    flags: NLM_F_REQUEST | NLM_F_CREATE | append,
     body: octets(NFPROTO[family], 0, 0, 0) + attributes.join(''), // struct nfgenmsg
   };
 }
