@@ -1,8 +1,8 @@
 import { expect, test } from 'bun:test';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { kindAt, readProc } from './files.ts';
+import { kindAt, makeFile, readProc } from './files.ts';
 
 test('tells folders from the rest, through links, and what is not there', () => {
   const folder = mkdtempSync(join(tmpdir(), 'clawctl-files-'));
@@ -26,4 +26,17 @@ test('reads a file of /proc whole, also a long one', () => {
   expect(maps.endsWith('\n')).toBe(true);
   expect(readProc('/proc/self/cmdline')).toBe(readFileSync('/proc/self/cmdline', 'latin1'));
   expect(readProc('/proc/0/status')).toBe(null);
+});
+
+test('makes a file with the folders on the way, and none in the place of another', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'clawctl-files-'));
+  const path = join(folder, 'a/b/file');
+  const mask = process.umask(0o077);
+  makeFile(Buffer.from(path), Buffer.from('content'));
+  process.umask(mask);
+  expect(readFileSync(path, 'utf8')).toBe('content');
+  expect(statSync(path).mode & 0o777).toBe(0o444);
+  expect(() => makeFile(Buffer.from(path), Buffer.of())).toThrow('EEXIST');
+  expect(() => makeFile(Buffer.from(join(path, 'below')), Buffer.of())).toThrow('ENOTDIR');
+  rmSync(folder, { recursive: true });
 });

@@ -230,6 +230,40 @@ describe.if(reason === null)('a command inside can', () => {
     });
 });
 
+describe.if(reason === null)('a file of the fence’s own', () => {
+  const shown = 'stat -c %a "$1"; cat "$1"; chmod 600 "$1" 2>&1 | grep -o "Read-only file system"';
+  const stage = ['--tmpfs', '/tmp/stage', '--tmpfs', '/tmp/empty'];
+  const put = (target: string) =>
+    startInside({
+      command: ['sh', '-c', shown, 'sh', target],
+      bwrap: stage,
+      plan: {
+        mounts: [
+          { kind: 'file', source: '/tmp/stage/one', target, content: 'of the fence\n' },
+          { kind: 'detach', target: '/tmp/stage' },
+        ],
+      },
+    }).finish();
+
+  test('takes the place of another, to be read by everybody and written by nobody', async () => {
+    const before = readFileSync('/etc/hosts', 'utf8');
+    const mask = process.umask(0o777);
+    const { stdout } = await put('/etc/hosts').finally(() => process.umask(mask));
+    expect(stdout).toBe('444\nof the fence\nRead-only file system\n');
+    expect(readFileSync('/etc/hosts', 'utf8')).toBe(before);
+  });
+
+  test('is made with its folders where a folder of the fence’s own is empty', async () => {
+    expect((await put('/tmp/empty/a/b/resolv.conf')).stdout).toBe(
+      '444\nof the fence\nRead-only file system\n',
+    );
+  });
+
+  test('stops the start where it can be put nowhere', () => {
+    expect(() => put('/etc/no/such')).toThrow(expect.objectContaining({ step: 'mount', errno: 'ENOENT' }));
+  });
+});
+
 describe.if(reason === null)('the layers', () => {
   test('take the changes, and the folder below stays as it was', async () => {
     const home = folder('home, with: odd\\name');
