@@ -17,7 +17,7 @@ import { addressOf, parseAddress } from '../names/address.ts';
 import { classOf } from '../names/addressclass.ts';
 import { readLastRefusals, readRefusals, type RefusedPacket as SeenPacket } from '../os/nflog.ts';
 import { modeOf } from '../policy/policy.ts';
-import type { Sandbox } from '../sandbox/launch.ts';
+import type { Sandbox } from '../sandbox/standing.ts';
 import { describe, killsText, openCore, type Telling } from './core.ts';
 import type { Publication, Published } from './publish.ts';
 
