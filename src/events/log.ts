@@ -6,8 +6,8 @@ import type { Database } from 'bun:sqlite';
 import { statSync } from 'node:fs';
 import { inTurn } from './turn.ts';
 
-/** Octets of log from which it is worth writing it back: whoever opens the store first reads all of it (a millisecond). */
-const LONG_LOG = 2 ** 20;
+/** Octets of log from which it is worth writing it back. */
+const LONG_LOG = 4 * 2 ** 20;
 /** Frames of the log (4 KiB each) from which it is written back, and from which it also starts again. */
 const LONG = 2_000;
 const LONGER = 6_000;
