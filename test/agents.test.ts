@@ -42,8 +42,7 @@ hosts: {origin.test: 127.0.0.1}
     const unix = { unix: join(service.folder, 'ci.sock') };
     expect((await connectBy(unix, target())).answer).toBe('200');
     expect((await connectBy(unix, target(), login('bot', token))).answer).toBe('407 credentials-wrong');
-    const { out } = await service.clawctl('blocked', '--json');
-    expect(out).toContain('credentials-wrong');
+    await service.saying('credentials-wrong', 'blocked', '--json');
     const found = Bun.spawnSync(['grep', '-rlF', '--', token.slice(0, -1), service.folder]);
     expect(found.stdout.toString()).toBe('');
   });

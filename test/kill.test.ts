@@ -59,13 +59,12 @@ describe('kill', () => {
     const events = await service.clawctl('stats', '--json');
     expect(JSON.parse(events.out)).toMatchObject({ killed: [{ agent: null, reason: 'SEC-12' }] });
     const store = new Database(join(service.folder, 'state/clawctl/egress.db'), { readonly: true });
-    const rows = store.query("SELECT detail FROM event WHERE outcome = 'killed'").all() as {
-      detail: string;
-    }[];
-    store.close();
-    expect(rows.map(({ detail }) => detail)).toContainEqual(
+    const rows = store.query("SELECT detail FROM event WHERE outcome = 'killed'");
+    while (rows.all().length === 0) await Bun.sleep(10); // they are committed a moment later
+    expect((rows.all() as { detail: string }[]).map(({ detail }) => detail)).toContainEqual(
       expect.stringMatching(/stopped, by \w+ since .* \(SEC-12\)/),
     );
+    store.close();
     const list = await service.clawctl('list');
     expect(list.err).toContain('the kill switch is on: everything is stopped');
   });

@@ -81,7 +81,7 @@ describe('a service', () => {
     const status = await service.clawctl('status', '--json');
     expect(status.code).toBe(0);
     expect(JSON.parse(status.out)).toMatchObject({ schema: 'clawctl.egress.status/v1', ready: true });
-    const { out } = await service.clawctl('stats', '--json');
+    const out = await service.saying('"requests":2', 'stats', '--json');
     expect(JSON.parse(out)).toMatchObject({ requests: 2, allowed: 1, blocked: 1, agents: 1 });
   });
 

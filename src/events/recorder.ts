@@ -28,7 +28,7 @@ const RELEASE = 250;
  * are in it; and whoever looks something up that has just happened does not notice.
  */
 const LINGER = 20;
-/** The same where a thread has to be started for it: a short command ends before, and needs none. */
+/** Milliseconds from the start in which no thread is started for a row: a short command ends before, and needs none. */
 const FIRST_LINGER = 100;
 
 export interface RecorderOptions {
@@ -56,6 +56,7 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
   const journal = openJournal(store, (error) => fail(storeFailure(store, error)));
   const committer = createCommitter(store);
   const ledger = createLedger(clock, journal.append);
+  const begun = performance.now();
   let inFlight: Pending[] | null = null;
   let writable = true;
   let isOpen = false;
@@ -81,7 +82,7 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
   const schedule = () => {
     if (!isOpen || inFlight !== null || !writable) return;
     if (ledger.isFull) pump();
-    else if (!ledger.isEmpty) pumpLater(committer.ready ? LINGER : FIRST_LINGER);
+    else if (!ledger.isEmpty) pumpLater(Math.max(LINGER, begun + FIRST_LINGER - performance.now()));
   };
   const pumpLater = (milliseconds: number) => {
     if (!closed) pumping ??= setTimeout(pump, milliseconds);

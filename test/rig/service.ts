@@ -44,6 +44,8 @@ export interface Service {
   serveBy(by: readonly string[], ...words: string[]): Promise<Process>;
   clawctl(...words: string[]): Promise<Done>;
   clawctlBy(by: readonly string[], ...words: string[]): Promise<Done>;
+  /** What a command says once it says this: what is recorded can be looked up a moment later. */
+  saying(text: string, ...words: string[]): Promise<string>;
   condition(): Promise<Condition>;
   /** Waits until the condition is as wanted. */
   until(wanted: (condition: Condition) => boolean): Promise<Condition>;
@@ -129,6 +131,12 @@ export function openService(): Service {
       begin(spawn(['serve', ...words], ['sh', '-c', `ulimit -n ${files}; exec "$@"`, 'sh'])),
     clawctl: (...words) => finish(spawn(words)),
     clawctlBy: (by, ...words) => finish(spawn(words, by)),
+    async saying(text, ...words) {
+      for (;;) {
+        const { out } = await finish(spawn(words));
+        if (out.includes(text)) return out;
+      }
+    },
     async until(wanted) {
       for (;;) {
         const now = await condition().catch(() => null);
