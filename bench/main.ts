@@ -61,6 +61,11 @@ async function write(text: string): Promise<void> {
 }
 
 const words = process.argv.slice(2);
+const unknown = words.find((word) => word !== '--write' && !(word in PARTS));
+if (unknown !== undefined) {
+  console.error(`There is no part '${unknown}'. Parts: ${Object.keys(PARTS).join(', ')}. Option: --write.`);
+  process.exit(2);
+}
 const chosen = Object.keys(PARTS).filter((name) => words.includes(name));
 const sections: string[] = [];
 let allHold = true;

@@ -10,7 +10,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { keepAsking, linesOf } from './rig/lines.ts';
 import { without } from './rig/without.ts';
 import { inRig, openWorld, type World } from './rig/world.ts';
@@ -128,6 +128,9 @@ describe.skipIf(!canFence)('a store', () => {
     expect((await egress(['blocked'])).out).toStartWith('second.test\t80\t');
     expect((await egress(['run', '--', 'true'])).err).not.toContain('moved');
     expect(existsSync(aside)).toBe(true);
+    expect((await egress(['doctor'])).out).toContain(
+      `warning\tstore\tdamaged, and kept aside in ${dirname(store)}: ${basename(aside)}`,
+    );
   });
 
   test.skipIf(!canMount)('on a full disk lets nothing start', async () => {

@@ -8,6 +8,7 @@ import { type Paths, pathsOf } from '../base/paths.ts';
 import { killFiles, killText, readKills } from '../config/killswitch.ts';
 import { loadPolicy } from '../config/load.ts';
 import { readTokens } from '../config/tokens.ts';
+import { movedAside } from '../events/store.ts';
 import { verifyStore } from '../events/verify.ts';
 import { ruleText } from '../policy/decide.ts';
 import { lint } from '../policy/lint.ts';
@@ -114,6 +115,7 @@ function storeFindings({ store }: Paths): Finding[] {
     verified.ok
       ? ok('store', text)
       : broken('store', text, 'Somebody or something changed it. Keep a copy; nothing mends the past.'),
+    ...asideFindings(store),
     ...(free < LITTLE_ROOM
       ? [
           warning(
@@ -124,6 +126,16 @@ function storeFindings({ store }: Paths): Finding[] {
         ]
       : []),
   ];
+}
+
+const MOST_NAMED = 3;
+
+function asideFindings(store: string): Finding[] {
+  const names = movedAside(store);
+  if (names.length === 0) return [];
+  const more = names.length > MOST_NAMED ? ` and ${names.length - MOST_NAMED} more` : '';
+  const text = `damaged, and kept aside in ${dirname(store)}: ${names.slice(0, MOST_NAMED).join(', ')}${more}`;
+  return [warning('store', text, 'What they hold is in no answer. Keep or delete them.')];
 }
 
 /** Octets, with what is not yet in the main file. */

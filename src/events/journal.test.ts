@@ -10,6 +10,7 @@ import { packed } from './packedrow.ts';
 import { openQueries } from './queries.ts';
 import { openRecorder } from './recorder.ts';
 import { rowOf } from './row.ts';
+import { movedAside } from './store.ts';
 import { verifyStore } from './verify.ts';
 import { createWriter } from './writer.ts';
 
@@ -167,6 +168,7 @@ describe('what a killed gateway left', () => {
       expect(connections(store)).toEqual([1, 3]);
       const aside = fileOf('egress.db', ID, 0).replace('.journal-', '.corrupt-journal-');
       expect(journalsBeside(store)).toEqual([aside]);
+      expect(movedAside(store)).toEqual([aside]);
       expect(readFileSync(join(dirname(store), aside), 'utf8')).toBe(text);
       expect(openQueries(store).tail(0, 10).at(-1)).toMatchObject({
         kind: 'notice',

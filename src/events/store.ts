@@ -3,8 +3,8 @@
  * It is created for its owner alone, and a damaged one is moved aside whole, never deleted.
  */
 import { constants, type Database } from 'bun:sqlite';
-import { chmodSync, existsSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { chmodSync, existsSync, mkdirSync, openSync, readdirSync, renameSync, statSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { Failure } from '../base/failure.ts';
 import { shareRange } from '../os/lock.ts';
 import { type Layout, openDatabase } from './database.ts';
@@ -110,6 +110,15 @@ export function moveAside(path: string, now: number): string {
     if (existsSync(path + part)) renameSync(path + part, aside + part);
   }
   return aside;
+}
+
+/** The names of damaged stores and journals that were moved aside. What they hold is in no answer. */
+export function movedAside(path: string): string[] {
+  const before = `${basename(path)}.corrupt-`;
+  if (!existsSync(dirname(path))) return [];
+  return readdirSync(dirname(path))
+    .filter((name) => name.startsWith(before) && !/-(wal|shm)$/.test(name))
+    .sort();
 }
 
 export function isCorrupt(error: unknown): boolean {
