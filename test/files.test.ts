@@ -135,6 +135,14 @@ os.mkfifo("fifo"); os.symlink("/", "link"); print("built")`);
       expect((await person.fenced(`cat ${path}`)).out).toBe('');
     });
 
+    test('is not seen in a folder that could not be searched and then can', async () => {
+      person.put(join(person.home, '.config/gh/hosts.yml'), 'secret\n');
+      chmodSync(join(person.home, '.config'), 0o600);
+      const look = 'chmod 700 ~/.config && cat ~/.config/gh/hosts.yml; ls ~/.config';
+      expect((await person.fenced(look)).out).toBe('gh\n');
+      expect((await person.unfenced(look)).out).toBe('secret\ngh\n');
+    });
+
     test('is not seen after its folder was moved, the next time either', async () => {
       person.put(join(person.home, '.local/share/keyrings/login'), 'secret\n');
       const cwd = join(person.home, '.local');

@@ -129,8 +129,17 @@ export function receiveDescriptors(fd: number, size = 4096): ReceivedDescriptors
 
 /** Whether a socket has something to read now, be it the end of file. */
 export function isReadable(fd: number): boolean {
-  if (libc.recv(fd, new Uint8Array(1), 1, MSG_PEEK | MSG_DONTWAIT) >= 0) return true;
-  return errno() !== EAGAIN;
+  return peek(fd, MSG_DONTWAIT);
+}
+
+/** The same, having waited for it as long as reads may (limitReads). */
+export function becomesReadable(fd: number): boolean {
+  return peek(fd, 0);
+}
+
+function peek(fd: number, flags: number): boolean {
+  if (libc.recv(fd, new Uint8Array(1), 1, MSG_PEEK | flags) >= 0) return true;
+  return ![EAGAIN, EINTR].includes(errno());
 }
 
 /** Waits for exactly that many bytes. An end of file before is an Error. */

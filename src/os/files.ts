@@ -38,17 +38,27 @@ export function kindAt(path: Uint8Array): 'folder' | 'other' | null {
 /** A new file that everybody may read, with the folders on the way to it. Throws OsError, also where there is one. */
 export function makeFile(path: Uint8Array, content: Uint8Array): void {
   const name = `${Buffer.from(path)}`;
-  for (let at = path.indexOf(SLASH, 1); at > 0; at = path.indexOf(SLASH, at + 1))
-    if (libc.mkdir(cString(path.subarray(0, at)), 0o755) < 0 && errno() !== EEXIST) break; // opening tells why
-  const flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
-  const fd = check('openat', libc.openat(AT_FDCWD, cString(path), flags, 0o444), name);
+  const mask = process.umask(0); // the person's is for what the person makes
   try {
-    check('fchmod', libc.fchmod(fd, 0o444), name); // whatever the person's umask is
-    const written = check('pwrite', libc.pwrite(fd, content, content.length, 0), name);
-    if (written < content.length) throw new Error(`${name} could not be written whole`);
+    for (let at = path.indexOf(SLASH, 1); at > 0; at = path.indexOf(SLASH, at + 1))
+      makeFolder(path.subarray(0, at));
+    const flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
+    const fd = check('openat', libc.openat(AT_FDCWD, cString(path), flags, 0o444), name);
+    try {
+      const written = check('pwrite', libc.pwrite(fd, content, content.length, 0), name);
+      if (written < content.length) throw new Error(`${name} could not be written whole`);
+    } finally {
+      closeDescriptor(fd);
+    }
   } finally {
-    closeDescriptor(fd);
+    process.umask(mask);
   }
+}
+
+function makeFolder(path: Uint8Array): void {
+  if (libc.mkdir(cString(path), 0o755) === 0) return;
+  const failed = errno();
+  if (failed !== EEXIST) throw new OsError('mkdir', failed, `${Buffer.from(path)}`);
 }
 
 /** The whole of a file of /proc, one character per byte. Null where it cannot be read. */

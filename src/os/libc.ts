@@ -27,7 +27,6 @@ const { symbols } = dlopen('libc.so.6', {
   // descriptors and files
   openat: { args: ['int', 'ptr', 'int', 'u32'], returns: 'int' },
   close: { args: ['int'], returns: 'int' },
-  fchmod: { args: ['int', 'u32'], returns: 'int' },
   mkdir: { args: ['ptr', 'u32'], returns: 'int' },
   pipe2: { args: ['ptr', 'int'], returns: 'int' },
   memfd_create: { args: ['ptr', 'u32'], returns: 'int' },

@@ -19,9 +19,9 @@ const O_CLOEXEC = 0o2000000;
 
 type Path = Uint8Array;
 
-/** The type of what has none, because it is mounted already. */
-const BIND = null;
-const MEMORY = cString('tmpfs');
+/** Of what is mounted already. */
+const NO_TYPE = null;
+const TMPFS = cString('tmpfs');
 const NULL_DEVICE = cString('/dev/null');
 
 /** mount(2). Throws OsError, saying what was to be mounted where. */
@@ -64,18 +64,18 @@ function openFolder(path: Path): number {
 
 /** An empty file system in memory of at most `bytes`. */
 export function mountMemory(target: Path, bytes: number): void {
-  mount('tmpfs at', target, MEMORY, MEMORY, MS_NOSUID | MS_NODEV, `mode=0700,size=${bytes}`);
+  mount('tmpfs at', target, TMPFS, TMPFS, MS_NOSUID | MS_NODEV, `mode=0700,size=${bytes}`);
 }
 
 /** Covers a folder by an empty one that nothing can be put into. */
 export function coverFolder(target: Path): void {
   const flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
-  mount('over', target, MEMORY, MEMORY, flags, 'mode=0555,size=4k,nr_inodes=1');
+  mount('over', target, TMPFS, TMPFS, flags, 'mode=0555,size=4k,nr_inodes=1');
 }
 
 /** Covers anything that is not a folder by /dev/null. */
 export function coverFile(target: Path): void {
-  mount('over', target, NULL_DEVICE, BIND, MS_BIND);
+  mount('over', target, NULL_DEVICE, NO_TYPE, MS_BIND);
 }
 
 /** Pseudo-terminals of our own: nobody else's can be seen or opened by them. */
@@ -92,17 +92,17 @@ export function protectMount(target: Path): void {
 /** Shows a file (or a folder) in the place of another, to be read and not written, of none of the powers. */
 export function replaceFile(source: Path, target: Path): void {
   const flags = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
-  mount('over', target, cString(source), BIND, MS_BIND);
-  mount('read-only', target, null, BIND, flags);
+  mount('over', target, cString(source), NO_TYPE, MS_BIND);
+  mount('read-only', target, null, NO_TYPE, flags);
 }
 
 export function moveMount(source: Path, target: Path): void {
-  mount('moved to', target, cString(source), BIND, MS_MOVE);
+  mount('moved to', target, cString(source), NO_TYPE, MS_MOVE);
 }
 
 /** What is mounted outside from now on stays outside: it would come in writable. */
 export function stopPropagation(): void {
-  mount('private', Buffer.from('/'), null, BIND, MS_REC | MS_PRIVATE);
+  mount('private', Buffer.from('/'), null, NO_TYPE, MS_REC | MS_PRIVATE);
 }
 
 /** Out of sight at once; gone when nobody uses it any more. */

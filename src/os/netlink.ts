@@ -1,5 +1,5 @@
 /**
- * Speaking netlink: a socket, requests, and one acknowledgement awaited for each. A fence whose network is not
+ * Speaking netlink: a socket, requests, and an acknowledgement awaited for each that asks for it. A fence whose network is not
  * exactly as asked for is no fence, so every acknowledgement other than success is an error.
  */
 import { limitReads } from './descriptors.ts';
@@ -53,15 +53,16 @@ export function openNetlink(protocol: number): number {
  * Sends requests and waits until each that asked for it is acknowledged. Throws OsError with the first refused
  * request's name and the kernel's own explanation.
  */
-export function transact(fd: number, { octets, names, acknowledged }: Datagram): void {
-  const datagram = Buffer.from(octets, 'latin1');
+export function transact(fd: number, { text, names, acknowledged }: Datagram): void {
+  const datagram = Buffer.from(text, 'latin1');
   check('send', libc.send(fd, datagram, datagram.length, 0), 'netlink');
   const awaited = new Set(acknowledged);
   while (awaited.size > 0) {
-    for (const { errno, sequence, explanation } of receiveAnswers(fd)) {
-      if (errno === null) continue;
-      if (errno !== 0) throw new OsError(names[sequence - 1] ?? 'netlink', errno, explanation);
-      awaited.delete(sequence);
+    for (const answer of receiveAnswers(fd)) {
+      if (answer.errno === null) continue;
+      const name = names[answer.sequence - 1] ?? 'netlink';
+      if (answer.errno !== 0) throw new OsError(name, answer.errno, answer.explanation);
+      awaited.delete(answer.sequence);
     }
   }
 }

@@ -80,7 +80,7 @@ export interface NamedRequest extends Request {
 
 /** Requests that are sent at once, numbered from 1. */
 export interface Datagram {
-  octets: Octets;
+  text: Octets;
   names: string[];
   /** The numbers of those that are acknowledged (NLM_F_ACK). */
   acknowledged: number[];
@@ -88,7 +88,7 @@ export interface Datagram {
 
 export function encodeRequests(requests: readonly NamedRequest[]): Datagram {
   return {
-    octets: requests.map((request, index) => encodeRequest(request, index + 1)).join(''),
+    text: requests.map((request, index) => encodeRequest(request, index + 1)).join(''),
     names: requests.map(({ name }) => name),
     acknowledged: requests.flatMap(({ flags }, index) => ((flags & NLM_F_ACK) === 0 ? [] : [index + 1])),
   };

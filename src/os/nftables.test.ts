@@ -97,6 +97,28 @@ table ip6 clawctl {
   test('names the message that the kernel refused', () => {
     expect(() => inFence('true', '44')).toThrow(/RTM_NEWROUTE \(IPv4\).*EEXIST/);
   });
+
+  // Only the last message of a batch asks for an answer; here it is one in the middle that the kernel does not know.
+  test('is in force whole or not at all', () => {
+    const script = `
+      import { applyRules } from '${import.meta.dir}/nftables.ts';
+      import { encodeRuleset } from '${import.meta.dir}/ruleset.ts';
+      const rules = encodeRuleset({ families: [4, 6], gatewayPort: 1, dnsPort: 2, logGroup: null });
+      let refused = '';
+      try {
+        applyRules({ ...rules, text: rules.text.replace('redir\\0', 'wrong\\0') });
+      } catch (error) {
+        refused = error.message;
+      }
+      const { stdout } = Bun.spawnSync(['nft', 'list', 'ruleset']);
+      console.log(JSON.stringify({ refused, left: stdout.toString() }));`;
+    const { stdout, stderr } = Bun.spawnSync([...inNamespace, process.execPath, '-e', script]);
+    expect(`${stderr}`).toBe('');
+    expect(JSON.parse(`${stdout}`)).toEqual({
+      refused: expect.stringMatching(/^nftables rule redirection 1 \(IPv4\).*ENOENT/),
+      left: '',
+    });
+  });
 });
 
 describe.if(hasPython)('a packet behind the firewall', () => {

@@ -23,32 +23,30 @@ const LOOKUPS = [
   '',
 ].join('\n');
 
-const FILES: ReadonlyArray<readonly [string, string]> = [
+type Files = ReadonlyArray<readonly [path: string, content: string]>;
+
+const FILES: Files = [
   ['/etc/resolv.conf', RESOLVER],
   ['/etc/hosts', HOSTS],
   ['/etc/nsswitch.conf', LOOKUPS],
 ];
 
 /**
- * One that is missing is left out: without it the C library asks 127.0.0.1 too. `private`: folders that are empty
- * in the fence, where a file can be made.
+ * One that is missing is left out: without it the C library asks 127.0.0.1 too. `isEmpty`: whether nothing is at a path
+ * in the fence, and one can be made there.
  */
-export function fenceFiles(isPrivate: (path: string) => boolean): FenceFile[] {
-  return FILES.flatMap(([path, content]) => {
+export function fenceFiles(isEmpty: (path: string) => boolean, files: Files = FILES): FenceFile[] {
+  return files.flatMap(([path, content]) => {
     const target = followed(path);
-    return target !== null && (isPrivate(target) || exists(target)) ? [{ target, content }] : [];
+    return target !== null && (isEmpty(target) || exists(target)) ? [{ target, content }] : [];
   });
 }
 
 const exists = (path: string) => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 
-/** Also through links that lead to nothing now: what they lead to is made. */
+/** Also through links that lead to nothing now: what they lead to is made. Null for links that never end. */
 function followed(path: string, steps = 16): string | null {
   const real = realPath(path);
-  const found = lstatSync(real, { throwIfNoEntry: false });
-  if (found === undefined) return real === path ? null : real;
-  if (!found.isSymbolicLink()) return real;
-  return steps === 0
-    ? null
-    : (followed(resolve(dirname(real), readlinkSync(real)), steps - 1) ?? readlinkSync(real));
+  if (!lstatSync(real, { throwIfNoEntry: false })?.isSymbolicLink()) return real;
+  return steps === 0 ? null : followed(resolve(dirname(real), readlinkSync(real)), steps - 1);
 }

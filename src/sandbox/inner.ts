@@ -75,8 +75,8 @@ export function inner(): never {
     step = 'canary';
     knockAtCanaries(plan);
     sendMessage(CHANNEL, { kind: 'locked', layers, landlock });
-    step = 'execute';
     const ignored = ignoredByUs(plan); // while the outside looks for itself
+    step = 'execute';
     awaitGo();
     makeForeground(plan.terminal);
     resetSignals(ignored);

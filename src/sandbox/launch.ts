@@ -13,14 +13,13 @@ import { channelSecrets, withoutSecrets } from './channelsecrets.ts';
 import { BARE_ENVIRONMENT, commandEnvironment } from './environment.ts';
 import { fenceFiles } from './etc.ts';
 import { fenceFilter } from './filters.ts';
-import { isWithin } from './folders.ts';
 import { bytesToText, type Plan, sendMessage, textToBytes } from './handshake.ts';
 import { homeFolders, openHomeLayer } from './home.ts';
 import { findBubblewrap, isInFence } from './kernel.ts';
-import { planMounts, STAGE, socketsInSight } from './mounts.ts';
+import { isEmptyAt, planMounts, STAGE, socketsInSight } from './mounts.ts';
 import { ownProgram } from './program.ts';
 import { specialFiles } from './special.ts';
-import { end, failureOf, type Sandbox, type Started, standUp } from './standing.ts';
+import { end, failureOf, type Sandbox, START_MILLISECONDS, type Started, standUp } from './standing.ts';
 import { ownTerminal, prepareStdio } from './stdio.ts';
 import { ignoredSignals, isForeground, openFileLimit } from './terminal.ts';
 import { openSocketPaths } from './unixsockets.ts';
@@ -45,8 +44,6 @@ export interface LaunchRequest {
   dialers: number;
 }
 
-/** A start that has not said a word by then never will. */
-const START_MILLISECONDS = 20_000;
 const FIRST_INHERITED = 3;
 
 /** Throws Failure. Nothing is left behind then. */
@@ -61,8 +58,9 @@ export async function launch(request: LaunchRequest): Promise<Sandbox> {
     return standUp(started, canaries, snapshotTools(started.mounts.written));
   } catch (error) {
     canaries?.close();
+    const failure = await failureOf(started, error);
     await end(started);
-    throw await failureOf(started, error);
+    throw failure;
   }
 }
 
@@ -160,8 +158,7 @@ function holdFolder(path: string): number {
 function planOf(request: LaunchRequest, started: Started, canaries: Canaries): Plan {
   const terminal = ownTerminal();
   const { inside, written, admitted } = started.mounts;
-  const isPrivate = (path: string) => started.mounts.private.some((folder) => isWithin(path, folder.path));
-  const files = fenceFiles(isPrivate).map(
+  const files = fenceFiles((path) => isEmptyAt(started.mounts, bytesToText(path))).map(
     ({ target, content }, index) =>
       ({ kind: 'file', source: `${STAGE}/file-${index}`, target: bytesToText(target), content }) as const,
   );
@@ -175,6 +172,7 @@ function planOf(request: LaunchRequest, started: Started, canaries: Canaries): P
     command: request.command.map(bytesToText),
     environment: Object.entries(started.environment).map(([name, value]) => bytesToText(`${name}=${value}`)),
     cwd: bytesToText(started.mounts.workspace.path),
+    // The files first: what lies behind is taken out of sight at the end of the others.
     mounts: [...files, ...inside, ...covered.map((target) => ({ kind: 'hide', target }) as const)],
     writable: ['/dev', '/proc', ...started.mounts.writable.map(bytesToText)],
     filter: fenceFilter('command'),

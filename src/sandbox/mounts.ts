@@ -4,7 +4,7 @@
  * here. Two parts: what bwrap mounts, and what the inside mounts after it, since only there the layer over the
  * home can be made, which covers whatever was mounted in the home before.
  */
-import { existsSync, realpathSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { Failure } from '../base/failure.ts';
 import type { Paths } from '../base/paths.ts';
@@ -62,7 +62,7 @@ export interface MountPlan {
   notices: string[];
 }
 
-/** Where bwrap puts what the inside moves on; gone before the command starts. */
+/** Where bwrap puts what the inside moves on, and the inside its own files; gone before the command starts. */
 export const STAGE = '/run/.clawctl';
 export const MEMORY = Math.min(4 * 2 ** 30, Math.floor(totalmem() / 4));
 const SMALL = 64 * 2 ** 20;
@@ -77,7 +77,7 @@ export function planMounts(request: MountRequest): MountPlan {
   const points = mountPoints();
   const everywhere = (path: string) => [path, ...aliasesOf(path, points)];
   const { places: own, links } = ownPlaces(request, everywhere);
-  const stores = credentialStores(request).filter(existsSync).map(realPath).flatMap(everywhere);
+  const stores = credentialStores(request).filter(mayBeThere).map(realPath).flatMap(everywhere);
   const reads = request.reads.map((path) => readPath(path, own));
   const hidden = withoutRepeats([
     ...own.map(({ path }) => path),
@@ -154,14 +154,14 @@ export function planMounts(request: MountRequest): MountPlan {
 /** Of these sockets, those that the command would see and that were not let in. */
 export function socketsInSight(plan: MountPlan, sockets: readonly ByteText[]): ByteText[] {
   return sockets.filter(
-    (path) =>
-      !plan.admitted.some((each) => bytesToText(each) === path) &&
-      !plan.private.some(
-        (folder) =>
-          isWithin(path, bytesToText(folder.path)) &&
-          !plan.shown.some((each) => isWithin(path, bytesToText(each.path))),
-      ),
+    (path) => !plan.admitted.some((each) => bytesToText(each) === path) && !isEmptyAt(plan, path),
   );
+}
+
+/** Whether a path lies in a folder of the fence's own, and in nothing of the outside that is shown there. */
+export function isEmptyAt(plan: Pick<MountPlan, 'private' | 'shown'>, path: ByteText): boolean {
+  const within = (place: { path: string }) => isWithin(path, bytesToText(place.path));
+  return plan.private.some(within) && !plan.shown.some(within);
 }
 
 const named = (name: string) => (path: string) => ({ path, name });
@@ -197,6 +197,15 @@ function privateFolders(request: MountRequest): MountPlan['private'] {
       found.push({ ...folder, path });
   }
   return found;
+}
+
+/** Also where a folder on the way cannot be searched: its owner, and so the command, can change that. */
+function mayBeThere(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EACCES';
+  }
 }
 
 function readPath(path: string, own: readonly Place[]): string {

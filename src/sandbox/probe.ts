@@ -72,12 +72,14 @@ async function ofFence(): Promise<Finding[]> {
         dialers: 0,
       },
     });
-    const { listeners, refusalLog } = await sandbox.network();
-    const { tcp, dnsTcp, dnsUdp } = listeners;
+    let refusalLog: number | null;
     try {
+      const network = await sandbox.network();
+      const { tcp, dnsTcp, dnsUdp } = network.listeners;
+      for (const fd of [tcp, ...dnsTcp, ...dnsUdp]) closeDescriptor(fd);
+      refusalLog = network.refusalLog;
       await sandbox.verify();
     } finally {
-      for (const fd of [tcp, ...dnsTcp, ...dnsUdp]) closeDescriptor(fd);
       await sandbox.stop();
     }
     const isIn = (part: string) => sandbox.notices.some((notice) => notice.includes(part));

@@ -41,6 +41,15 @@ export function namespaceDepth(pid: number | 'self'): number {
   }
 }
 
+/** The first child of a process; undefined where it has none, or is gone. */
+export function firstBelow(pid: number): number | undefined {
+  try {
+    return childrenOf(pid)[0];
+  } catch {
+    return undefined;
+  }
+}
+
 /** Children of a process, and theirs. */
 export function processesBelow(pid: number): number[] {
   return childrenOf(pid).flatMap((child) => [child, ...processesBelow(child)]);

@@ -5,7 +5,7 @@
 import { constants as osConstants } from 'node:os';
 import type { Subprocess } from 'bun';
 import { Failure } from '../base/failure.ts';
-import { closeDescriptor, isReadable } from '../os/descriptors.ts';
+import { becomesReadable, closeDescriptor, isReadable, limitReads } from '../os/descriptors.ts';
 import { OsError } from '../os/libc.ts';
 import { statusOf } from '../os/process.ts';
 import type { Canaries } from './canary.ts';
@@ -22,7 +22,7 @@ import {
 } from './handshake.ts';
 import { failureOfBubblewrap, failureOfInside } from './kernel.ts';
 import type { MountPlan } from './mounts.ts';
-import { hasEnded, isAbandoned } from './processes.ts';
+import { firstBelow, hasEnded, isAbandoned } from './processes.ts';
 import type { Stdio } from './stdio.ts';
 import { controlJob } from './terminal.ts';
 import { broken, checkProcesses, checkSockets } from './verify.ts';
@@ -78,6 +78,22 @@ export interface Started {
   release: () => void;
 }
 
+/** A start that has not said a word by then never will. */
+export const START_MILLISECONDS = 20_000;
+/** For so long nothing else is done while the inside is waited for. */
+const SLICE_MILLISECONDS = 50;
+
+/** Throws Failure. */
+async function untilReadable(channel: number): Promise<void> {
+  const deadline = performance.now() + START_MILLISECONDS;
+  limitReads(channel, SLICE_MILLISECONDS);
+  while (!becomesReadable(channel)) {
+    if (performance.now() > deadline) throw unanswered();
+    await new Promise(setImmediate);
+  }
+  limitReads(channel, START_MILLISECONDS);
+}
+
 /** Blocks. Throws Failure. */
 async function nextMessage<T extends InsideMessage>(
   started: Started,
@@ -109,11 +125,10 @@ export function standUp(started: Started, canaries: Canaries, tools: Snapshot): 
     })();
     return ended;
   };
-  const orStop = async <T>(work: () => Promise<T>): Promise<T> => {
+  const explained = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work();
     } catch (error) {
-      await stop();
       throw await failureOf(started, error);
     }
   };
@@ -122,7 +137,8 @@ export function standUp(started: Started, canaries: Canaries, tools: Snapshot): 
     exited,
     stop,
     network: () =>
-      orStop(async () => {
+      explained(async () => {
+        await untilReadable(channel);
         const network = await nextMessage<NetworkReport>(started, 'network');
         started.owned.push(...network.descriptors);
         inside = network.pid;
@@ -150,7 +166,7 @@ export function standUp(started: Started, canaries: Canaries, tools: Snapshot): 
         return { listeners, refusalLog, dialers };
       }),
     verify: () =>
-      orStop(async () => {
+      explained(async () => {
         const locked = await nextMessage<LockedReport>(started, 'locked');
         if (locked.pid !== inside) broken('another process speaks for the one inside');
         if (mounts.layer !== null && mounts.layer.folder !== null && locked.layers[0] === 'memory')
@@ -164,9 +180,14 @@ export function standUp(started: Started, canaries: Canaries, tools: Snapshot): 
       }),
     go() {
       if (!verified || isGone) throw new Error('go before verify');
-      isGone = true;
       const job = controlJob(inside);
-      sendMessage(channel, { kind: 'go' });
+      try {
+        sendMessage(channel, { kind: 'go' });
+      } catch {
+        job.end();
+        throw lastWord(started) ?? unanswered();
+      }
+      isGone = true;
       finish(started, first).then(resolve, reject).finally(job.end);
     },
     changedTools: () => changedTools(tools, snapshotTools(mounts.written, 'after'), mounts.written),
@@ -196,20 +217,44 @@ async function until(holds: (first: number) => boolean, first: number | undefine
 
 /** Ends all of it, however far it is, and gives back what it holds. */
 export async function end(started: Started, first?: number): Promise<void> {
-  started.child.kill('SIGKILL');
-  await started.child.exited;
+  const { child } = started;
+  const last = first ?? firstBelow(child.pid);
+  // All die with bwrap, but not before they have said so to the kernel.
+  if (last !== undefined && statusOf(last)?.parent === child.pid) process.kill(last, 'SIGKILL');
+  child.kill('SIGKILL');
+  await child.exited;
   // Its mounts end with it, and nobody else may have the layer before.
-  await until(hasEnded, first);
+  await until(hasEnded, last);
   await started.stdio.drained();
   for (const fd of started.owned.splice(0)) closeDescriptor(fd);
   started.release();
   started.release = () => {};
 }
 
-/** Of what has been ended. */
+/** What a start failed of, for a person: first of all what the inside says itself. */
 export async function failureOf(started: Started, error: unknown): Promise<unknown> {
-  if (isHangup(error)) return failureOfBubblewrap(started.bwrap, await started.child.exited);
+  const told = lastWord(started);
+  if (told !== null) return told;
+  if (isHangup(error)) {
+    started.child.kill('SIGKILL');
+    return failureOfBubblewrap(started.bwrap, await started.child.exited);
+  }
   return isSilence(error) ? unanswered() : error;
+}
+
+/** The failure that the inside has told of and nobody has read, or null. */
+function lastWord({ channel, command }: Started): Failure | null {
+  try {
+    while (isReadable(channel)) {
+      const received = receiveMessage<InsideMessage>(channel);
+      if (received === null) return null;
+      for (const fd of received.descriptors) closeDescriptor(fd);
+      if (received.message.kind === 'failed') return failureOfInside(received.message, command);
+    }
+  } catch {
+    // Nothing that could be understood.
+  }
+  return null;
 }
 
 /** bubblewrap may be gone before it was told anything. */

@@ -132,9 +132,10 @@ export function openService(): Service {
     clawctl: (...words) => finish(spawn(words)),
     clawctlBy: (by, ...words) => finish(spawn(words, by)),
     async saying(text, ...words) {
-      for (;;) {
+      for (const end = performance.now() + 10_000; ; await Bun.sleep(10)) {
         const { out } = await finish(spawn(words));
         if (out.includes(text)) return out;
+        if (performance.now() > end) throw new Error(`${words.join(' ')} says: ${out}`);
       }
     },
     async until(wanted) {
