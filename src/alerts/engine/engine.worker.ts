@@ -4,7 +4,8 @@
  */
 import { systemClock } from '../../base/clock.ts';
 import { compileFromNowOn } from '../../base/compiler.ts';
-import { type LoadedPolicy, loadPolicy } from '../../config/load.ts';
+import { Failure } from '../../base/failure.ts';
+import { type LoadedPolicy, loadPolicy, type PolicySource } from '../../config/load.ts';
 import { type WatchedTokens, watchTokens } from '../../config/tokens.ts';
 import { watchPolicy } from '../../config/watch.ts';
 import { identityOf, isCorrupt } from '../../events/store.ts';
@@ -45,13 +46,14 @@ async function watch(places: AlertsPlaces): Promise<void> {
     (next) => {
       loaded = next;
       parts?.deliveries.reconsider();
+      wake();
     },
     () => {}, // The gateway says so, and the policy before it stays in force.
   );
   let tokens: WatchedTokens | null = null;
   let parts: Parts | null = null;
   try {
-    loaded = loadPolicy(source);
+    loaded = loadedFrom(source);
     const policy = () => loaded!.policy;
     const tokensFollowed = watchTokens(
       paths.tokens,
@@ -62,8 +64,11 @@ async function watch(places: AlertsPlaces): Promise<void> {
     while (stopping === null) {
       let wait = RETRY;
       try {
-        parts ??= open(places, policy, (agent) => tokensFollowed.tokens()?.has(agent) === true);
-        wait = step(parts);
+        // One that is broken now may be mended, and what is recorded until then is still there.
+        if (loaded !== null) {
+          parts ??= open(places, policy, (agent) => tokensFollowed.tokens()?.has(agent) === true);
+          wait = step(parts);
+        }
       } catch (error) {
         // A database that cannot be used now can be later; `doctor` says what is wrong with it.
         parts?.engine.close();
@@ -74,6 +79,7 @@ async function watch(places: AlertsPlaces): Promise<void> {
       if (wait > 0) await Promise.race([Bun.sleep(wait), new Promise<void>((resolve) => (wake = resolve))]);
       else await new Promise(setImmediate);
     }
+    if (loaded === null) return;
     parts ??= open(places, policy, () => false);
     await finish(parts, stopping.milliseconds);
   } catch {
@@ -82,6 +88,16 @@ async function watch(places: AlertsPlaces): Promise<void> {
     following.close();
     tokens?.close();
     parts?.engine.close();
+  }
+}
+
+/** Null where it is none. The gateway says so, and goes by the one before it. */
+function loadedFrom(source: PolicySource): LoadedPolicy | null {
+  try {
+    return loadPolicy(source);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return null;
   }
 }
 

@@ -32,12 +32,21 @@ export interface Alerts {
 
 export function createAlerts(places: AlertsPlaces): Alerts {
   let worker: Worker | null = null;
+  /** Resolves when the thread has stopped, also by itself. */
+  let stopped: Promise<void>;
   let isWanted = false;
   let timer: Timer | undefined;
 
   const start = (): Worker => {
     clearTimeout(timer);
-    worker ??= begin(places);
+    if (worker === null) {
+      const begun = begin(places);
+      worker = begun;
+      stopped = new Promise((resolve) => {
+        begun.onmessage = () => resolve();
+        begun.onerror = () => resolve();
+      });
+    }
     return worker;
   };
   return {
@@ -56,10 +65,6 @@ export function createAlerts(places: AlertsPlaces): Alerts {
       if (worker === null && !isWanted) return;
       const ending = start();
       ending.ref();
-      const stopped = new Promise<void>((resolve) => {
-        ending.onmessage = () => resolve();
-        ending.onerror = () => resolve();
-      });
       ending.postMessage({ stop: PATIENCE } satisfies AlertsMessage);
       await Promise.race([stopped, Bun.sleep(PATIENCE + GRACE)]);
       // The thread is left to end with the process: ending it would wait for the disk.
