@@ -110,7 +110,10 @@ function tellAdded({ file, created, added, unchanged, denials, warnings }: Added
 function sentence({ host, ports, agents, until }: Rule, now: number): string {
   const parts = [displayName(host), `${ports.length === 1 ? 'port' : 'ports'} ${ports.join(' and ')}`];
   if (agents.length > 0) parts.push(`for ${agents.join(', ')}`);
-  if (until !== null) parts.push(`until ${new Date(until).toISOString()} (${when(until, now)})`);
+  if (until !== null) {
+    const [exact, relative] = [new Date(until).toISOString(), when(until, now)];
+    parts.push(`until ${exact}${relative === exact ? '' : ` (${relative})`}`);
+  }
   return parts.join(', ');
 }
 

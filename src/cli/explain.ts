@@ -8,6 +8,7 @@ import type { StoredEvent } from '../events/row.ts';
 import { displayName, printable } from '../names/display.ts';
 import { authority, hostText, parseHost } from '../names/host.ts';
 import { allowedNames } from '../policy/allowednames.ts';
+import type { Change } from '../policy/change.ts';
 import { ruleText } from '../policy/decide.ts';
 import type { Target } from '../policy/decision.ts';
 import { type Explanation, explain as explainTarget } from '../policy/explain.ts';
@@ -16,6 +17,7 @@ import { policyOf } from './check.ts';
 import { eventItem, eventLine } from './eventline.ts';
 import { imitationOf } from './imitation.ts';
 import { bold, dim, green, print, printJson, red, yellow } from './output.ts';
+import { suggestedFor } from './suggestion.ts';
 import { DEFAULT_PORT, parseTarget } from './target.ts';
 
 interface Options {
@@ -28,8 +30,10 @@ export async function explain(text: string, options: Options): Promise<void> {
   const paths = pathsOf();
   const event = /^#?\d+$/.test(text) ? findEvent(paths.store, text) : null;
   const target = event === null ? targetOf(text, options.agent) : targetOfEvent(event);
-  const { policy } = await loadPolicy(policyOf(options, paths));
-  const explanation = target === null ? null : explainTarget(policy, target, situation(paths, target.agent));
+  const { policy, builtIn } = loadPolicy(policyOf(options, paths));
+  const found = target === null ? null : explainTarget(policy, target, situation(paths, target.agent));
+  const explanation =
+    found === null ? null : { ...found, change: completed(found.change, builtIn, options.policy) };
   const doubtful = explanation !== null && explanation.verdict !== 'allow';
   const imitates = target !== null && doubtful ? imitationOf(target.host, allowedNames(policy)) : null;
   if (options.json === true)
@@ -38,6 +42,17 @@ export async function explain(text: string, options: Options): Promise<void> {
     if (event !== null) print(`Recorded: ${eventLine(event, systemClock.now())}\n`);
     if (explanation !== null && target !== null) printExplanation(target, explanation, imitates);
   }
+}
+
+/** The change as it can be made: in the policy that was given, and where there is no file yet. */
+function completed(change: Change, builtIn: boolean, policyFile: string | undefined): Change {
+  if (builtIn && change.edit !== null) {
+    const more = 'There is none yet: begin it with presets: [default], or nothing else is allowed any more.';
+    return { ...change, text: `${change.text} ${more}` };
+  }
+  if (change.command === null) return change;
+  const command = suggestedFor(policyFile, change.command);
+  return { ...change, command, text: command };
 }
 
 function targetOf(text: string, agent: string): Target {

@@ -176,6 +176,26 @@ hosts: {metadata.test: 169.254.169.254, db.test: 10.1.2.3}`);
     expect((await person.json('egress check github.com --json')).reason).toBe('killed');
   });
 
+  test('explain suggests what changes the policy that it was asked about', async () => {
+    const other = person.policyFile.replace('egress.yaml', 'my other.yaml');
+    await Bun.write(other, 'version: 1\nallow: [a.test]\n');
+    const words = ['egress', 'explain', 'attacker.com', '--policy', other];
+    const { out } = await person.type(words);
+    const command = `clawctl egress add attacker.com --policy '${other}'`;
+    expect(out).toEndWith(`To allow it: ${command}\n`);
+    expect(JSON.parse((await person.type([...words, '--json'])).out).change.command).toBe(command);
+    expect((await person.type(['egress', 'add', 'attacker.com', '--policy', other])).code).toBe(0);
+    expect((await person.type(words)).out).toContain('allowed');
+  });
+
+  test('explain says what a file would lack that is not there yet', async () => {
+    expect((await person.type('egress explain github.com')).out).toContain(
+      'begin it with presets: [default]',
+    );
+    person.writePolicy('version: 1\npresets: [default]\n');
+    expect((await person.type('egress explain github.com')).out).not.toContain('begin it with');
+  });
+
   test('explain says the hops and the command that would allow it', async () => {
     const { out, code } = await person.type('egress explain attacker.com');
     for (const word of ['accept', 'target', 'decide', 'dial', 'relay', 'clawctl egress add attacker.com'])

@@ -24,12 +24,13 @@ export async function runByProxy(words: RunArguments, agent: string): Promise<nu
     );
   const session = crypto.randomUUID();
   const { quiet, json } = words;
-  const teller = createTeller({ json, isHeld: () => isReadByKey(STDERR), enforced: false });
+  const policyFile = words.policy === null ? null : resolve(words.policy);
+  const teller = createTeller({ json, policyFile, isHeld: () => isReadByKey(STDERR), enforced: false });
   try {
     const outcome = await serveProxyOnly(
       {
         ...{ agent, session, paths: pathsOf(), command: words.command, cwd: process.cwd() },
-        policyFile: words.policy === null ? null : resolve(words.policy),
+        policyFile,
         environment: (proxy, token) => ({
           ...withoutProxies(givenBack(process.env)),
           ...Object.fromEntries(proxyVariables({ agent, proxy, token, credentials: true })),

@@ -56,7 +56,7 @@ async function fence(words: RunArguments): Promise<number> {
     import('./runreport.ts'),
   ]);
   const { quiet, json } = words;
-  const teller = createTeller({ json, isHeld: () => isReadByKey(STDERR) });
+  const teller = createTeller({ json, policyFile, isHeld: () => isReadByKey(STDERR) });
   try {
     const outcome = await serveFence(
       { agent, session, paths, policyFile, publications },

@@ -11,10 +11,13 @@ const refused = (host: string) => ({
   suggestion: `clawctl egress add ${host}`,
 });
 
-function teller(options: { held?: () => boolean; stuck?: boolean; json?: boolean } = {}) {
+function teller(
+  options: { held?: () => boolean; stuck?: boolean; json?: boolean; policyFile?: string } = {},
+) {
   const written: string[] = [];
   const result = createTeller({
     json: options.json ?? false,
+    policyFile: options.policyFile ?? null,
     isHeld: options.held ?? (() => false),
     write(text, done) {
       written.push(text);
@@ -32,6 +35,15 @@ describe('what run tells', () => {
     expect(lines()).toEqual([
       'clawctl: refused attacker.com:443 (no-rule): no rule allows this host; to allow it: clawctl egress add attacker.com',
     ]);
+  });
+
+  test('suggests what is about the policy in force, where it is not the own one', async () => {
+    const { refusal, close, lines } = teller({ policyFile: '/a b.yaml' });
+    refusal(refused('attacker.com'));
+    refusal({ ...refused('a.test'), suggestion: 'clawctl egress blocked' });
+    await close([]);
+    expect(lines()[0]).toEndWith("clawctl egress add attacker.com --policy '/a b.yaml'");
+    expect(lines()[1]).toEndWith('clawctl egress blocked');
   });
 
   test('says what could not be reached, which no rule would change', async () => {

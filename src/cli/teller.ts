@@ -8,6 +8,7 @@ import { isFailure, type Refusal, refusalDocument } from '../gateway/refusal.ts'
 import { printable } from '../names/display.ts';
 import { REASONS } from '../policy/reason.ts';
 import { jsonText, printableLines } from './output.ts';
+import { suggestedFor } from './suggestion.ts';
 
 const NOTICE = 'clawctl.egress.notice/v1';
 const MOST_LINES = 20;
@@ -26,6 +27,8 @@ interface Options {
   json: boolean;
   /** True while another program has the terminal in raw mode. */
   isHeld: () => boolean;
+  /** The policy in place of the person's own: what is suggested is about that one. */
+  policyFile?: string | null;
   /** False: there is no fence, and every line about refusals says so. */
   enforced?: boolean;
   /** Writes without blocking; calls back when done. */
@@ -75,7 +78,8 @@ export function createTeller(options: Options): Teller {
       line(options.json ? jsonText({ schema: NOTICE, text }) : `clawctl: ${printableLines(text)}`);
       flush(false);
     },
-    refusal(refusal) {
+    refusal(given) {
+      const refusal = { ...given, suggestion: suggestedFor(options.policyFile, given.suggestion) };
       const key = `${refusal.host}:${refusal.port} ${refusal.reason}`;
       if (told.has(key) || lines >= MOST_LINES) {
         counted++;

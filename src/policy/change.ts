@@ -119,6 +119,6 @@ function told(text: string): Change {
 }
 
 /** One word of a POSIX shell (Shell Command Language, section 2.2.2). */
-function shellWord(word: string): string {
+export function shellWord(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
