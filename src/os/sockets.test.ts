@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { openSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
@@ -82,4 +83,12 @@ test('a port that is taken is an error that names it', async () => {
   const { port } = server.address() as AddressInfo;
   expect(() => openListener('loopback4', port)).toThrow(`bind (loopback4 port ${port}): EADDRINUSE`);
   server.close();
+});
+
+test('nobody can take datagrams that are meant for a socket of ours', async () => {
+  const other = createSocket({ type: 'udp4', reuseAddr: true }).bind(0, '127.0.0.1');
+  await once(other, 'listening');
+  // Both would have to allow it.
+  expect(() => openDatagram('loopback4', other.address().port)).toThrow('EADDRINUSE');
+  other.close();
 });

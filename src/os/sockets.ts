@@ -93,7 +93,9 @@ const BYTES: Readonly<Record<Place, Uint8Array>> = {
 function openBound(place: Place, port: number, type: number): number {
   const address = socketAddress(BYTES[place], port);
   const fd = check('socket', libc.socket(familyIn(address), type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), place);
-  check('setsockopt', libc.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, new Int32Array([1]), 4));
+  // Of datagrams a second socket would get what is meant for the first, if both allowed it.
+  if (type === SOCK_STREAM)
+    check('setsockopt', libc.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, new Int32Array([1]), 4));
   if (place === 'any')
     check('setsockopt', libc.setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, new Int32Array([0]), 4));
   check('bind', libc.bind(fd, address, address.length), `${place} port ${port}`);
