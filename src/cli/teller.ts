@@ -79,14 +79,14 @@ export function createTeller(options: Options): Teller {
       flush(false);
     },
     refusal(given) {
-      const refusal = { ...given, suggestion: suggestedFor(options.policyFile, given.suggestion) };
-      const key = `${refusal.host}:${refusal.port} ${refusal.reason}`;
+      const key = `${given.host}:${given.port} ${given.reason}`;
       if (told.has(key) || lines >= MOST_LINES) {
         counted++;
         return;
       }
       told.add(key);
       lines++;
+      const refusal = { ...given, suggestion: suggestedFor(options.policyFile, given.suggestion) };
       line(
         options.json
           ? jsonText({ ...asItem(refusal), ...(mark === '' ? {} : { enforced: false }) })

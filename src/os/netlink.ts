@@ -2,7 +2,7 @@
  * Speaking netlink: a socket, requests, and an acknowledgement awaited for each that asks for it. A fence whose network is not
  * exactly as asked for is no fence, so every acknowledgement other than success is an error.
  */
-import { limitReads } from './descriptors.ts';
+import { closeDescriptor, limitReads } from './descriptors.ts';
 import { EINTR } from './errno.ts';
 import { check, errno, libc, OsError } from './libc.ts';
 import {
@@ -67,6 +67,16 @@ export function transact(fd: number, { text, names, acknowledged }: Datagram): v
   }
 }
 
+/** The same on a socket of its own. */
+export function transactOnce(protocol: number, datagram: Datagram): void {
+  const fd = openNetlink(protocol);
+  try {
+    transact(fd, datagram);
+  } finally {
+    closeDescriptor(fd);
+  }
+}
+
 function receiveAnswers(fd: number): Answer[] {
   const buffer = Buffer.alloc(32 * 1024);
   for (;;) {
@@ -100,10 +110,5 @@ export function addLocalRoutes(families: readonly (4 | 6)[]): void {
 }
 
 function withRoute(requests: readonly NamedRequest[]): void {
-  const fd = openNetlink(NETLINK_ROUTE);
-  try {
-    transact(fd, encodeRequests(requests));
-  } finally {
-    libc.close(fd);
-  }
+  transactOnce(NETLINK_ROUTE, encodeRequests(requests));
 }

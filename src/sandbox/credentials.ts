@@ -165,7 +165,7 @@ const ELSEWHERE = [
 
 export function credentialStores({ homes, uid, environment }: Owner): string[] {
   return [
-    ...homes.flatMap((home) => IN_HOME.map((name) => `${home}/${name}`)),
+    ...homes.flatMap((home) => IN_HOME.map((name) => join(home, name))),
     ...ELSEWHERE.flatMap(([variable, part]) => {
       const folder = environment[variable];
       if (folder === undefined || !isAbsolute(folder)) return [];

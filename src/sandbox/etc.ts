@@ -2,9 +2,8 @@
  * Name resolution inside: the fence's own stub and nothing else. These files replace the machine's for the
  * command, wherever a symbolic link leads to.
  */
-import { lstatSync, readlinkSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
-import { realPath } from './folders.ts';
+import { lstatSync } from 'node:fs';
+import { wayTo } from './folders.ts';
 
 export interface FenceFile {
   /** What it takes the place of: a real path. */
@@ -37,16 +36,10 @@ const FILES: Files = [
  */
 export function fenceFiles(isEmpty: (path: string) => boolean, files: Files = FILES): FenceFile[] {
   return files.flatMap(([path, content]) => {
-    const target = followed(path);
-    return target !== null && (isEmpty(target) || exists(target)) ? [{ target, content }] : [];
+    const target = wayTo(path).end;
+    const found = lstatSync(target, { throwIfNoEntry: false });
+    // A link at the end of its way is one that never ends.
+    const canBePut = found === undefined ? isEmpty(target) : !found.isSymbolicLink();
+    return canBePut ? [{ target, content }] : [];
   });
-}
-
-const exists = (path: string) => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
-
-/** Also through links that lead to nothing now: what they lead to is made. Null for links that never end. */
-function followed(path: string, steps = 16): string | null {
-  const real = realPath(path);
-  if (!lstatSync(real, { throwIfNoEntry: false })?.isSymbolicLink()) return real;
-  return steps === 0 ? null : followed(resolve(dirname(real), readlinkSync(real)), steps - 1);
 }

@@ -2,7 +2,6 @@
  * The filters of system calls of every fence, as octets. Like the firewall's rules (rules.ts) they are always the same on
  * one architecture, and a build makes them once, for the one that it runs on.
  */
-
 import { filterProgram, type Stage } from '../os/seccomp.ts';
 import { type ByteText, bytesToText } from './handshake.ts';
 

@@ -24,9 +24,9 @@ const MOST_LINKS = 40;
 
 /**
  * Where a path leads, also through a link to what is not there yet, and every symbolic link that is followed on the
- * way, by the real path of the link itself. `look`: what is asked of each part, see `rememberedLinks`.
+ * way, by the real path of the link itself.
  */
-export function wayTo(path: string, look = linkAt): { end: string; links: string[] } {
+export function wayTo(path: string): { end: string; links: string[] } {
   const links: string[] = [];
   let end = '/';
   let names = path.split('/');
@@ -34,7 +34,7 @@ export function wayTo(path: string, look = linkAt): { end: string; links: string
     const [name = '', ...rest] = names;
     names = rest;
     const next = join(end, name);
-    const target = links.length < MOST_LINKS ? look(next) : null;
+    const target = links.length < MOST_LINKS ? linkAt(next) : null;
     if (target === null) {
       end = next;
       continue;
@@ -44,15 +44,6 @@ export function wayTo(path: string, look = linkAt): { end: string; links: string
     if (target.startsWith('/')) end = '/';
   }
   return { end, links };
-}
-
-/** For many ways that have parts in common: each part is looked at once. */
-export function rememberedLinks(): (path: string) => string | null {
-  const known = new Map<string, string | null>();
-  return (path) => {
-    if (!known.has(path)) known.set(path, linkAt(path));
-    return known.get(path)!;
-  };
 }
 
 function linkAt(path: string): string | null {

@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { Failure } from '../base/failure.ts';
 import type { Paths } from '../base/paths.ts';
 import { channelSecrets } from './channelsecrets.ts';
-import { isWithin, rememberedLinks, wayTo, withoutRepeats } from './folders.ts';
+import { isWithin, wayTo, withoutRepeats } from './folders.ts';
 import type { Place } from './workspace.ts';
 
 export interface OwnPlaces {
@@ -34,8 +34,7 @@ export function ownPlaces(
     })),
   ];
   for (const path of policies) refuseHardLinks(path);
-  const look = rememberedLinks();
-  const ways = named.map(({ path, name }) => ({ ...wayTo(path, look), name }));
+  const ways = named.map(({ path, name }) => ({ ...wayTo(path), name }));
   const real = ways.flatMap(({ end, name }) => everywhere(end).map((path) => ({ path, name })));
   return {
     places: real.filter(({ path }, index) => real.findIndex((other) => isWithin(path, other.path)) === index),

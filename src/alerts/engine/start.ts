@@ -31,30 +31,21 @@ export interface Alerts {
 }
 
 export function createAlerts(places: AlertsPlaces): Alerts {
-  let worker: Worker | null = null;
-  /** Resolves when the thread has stopped, also by itself. */
-  let stopped: Promise<void>;
+  let thread: Thread | null = null;
   let isWanted = false;
   let timer: Timer | undefined;
 
-  const start = (): Worker => {
+  const start = (): Thread => {
     clearTimeout(timer);
-    if (worker === null) {
-      const begun = begin(places);
-      worker = begun;
-      stopped = new Promise((resolve) => {
-        begun.onmessage = () => resolve();
-        begun.onerror = () => resolve();
-      });
-    }
-    return worker;
+    thread ??= begin(places);
+    return thread;
   };
   return {
     wake() {
       if (isWanted) return;
       isWanted = true;
       clearTimeout(timer);
-      if (worker === null) timer = setTimeout(start, SOON);
+      if (thread === null) timer = setTimeout(start, SOON);
     },
     wakeLater() {
       timer ??= setTimeout(start, LATER);
@@ -62,20 +53,30 @@ export function createAlerts(places: AlertsPlaces): Alerts {
     },
     async stop() {
       clearTimeout(timer);
-      if (worker === null && !isWanted) return;
-      const ending = start();
-      ending.ref();
-      ending.postMessage({ stop: PATIENCE } satisfies AlertsMessage);
+      if (thread === null && !isWanted) return;
+      const { worker, stopped } = start();
+      worker.ref();
+      worker.postMessage({ stop: PATIENCE } satisfies AlertsMessage);
       await Promise.race([stopped, Bun.sleep(PATIENCE + GRACE)]);
       // The thread is left to end with the process: ending it would wait for the disk.
-      ending.unref();
+      worker.unref();
     },
   };
 }
 
-function begin(places: AlertsPlaces): Worker {
+interface Thread {
+  worker: Worker;
+  /** Resolves when it has stopped, also by itself. */
+  stopped: Promise<void>;
+}
+
+function begin(places: AlertsPlaces): Thread {
   const worker = startWorker('alerts/engine/engine.worker.ts');
   worker.unref();
+  const stopped = new Promise<void>((resolve) => {
+    worker.onmessage = () => resolve();
+    worker.onerror = () => resolve();
+  });
   worker.postMessage(places satisfies AlertsMessage);
-  return worker;
+  return { worker, stopped };
 }
