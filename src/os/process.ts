@@ -101,11 +101,17 @@ export function openFilesLimit(): number {
 }
 
 const PR_SET_PDEATHSIG = 1;
+const PR_SET_CHILD_SUBREAPER = 36;
 const SIGKILL = 9;
 
 /** Ends at once when the process that started this one has ended, however that was. */
 export function endWithParent(): void {
   check('prctl', libc.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+}
+
+/** From now on whatever below this process loses its parent becomes this process's child, not that of init. */
+export function adoptOrphans(): void {
+  check('prctl', libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0));
 }
 
 /** What a process of ours is doing: `T` is stopped, `R` runs or waits for a processor; see proc_pid_stat(5). */

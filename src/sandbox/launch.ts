@@ -6,6 +6,7 @@ import { closeSync, constants, openSync, readlinkSync } from 'node:fs';
 import { Failure } from '../base/failure.ts';
 import type { Paths } from '../base/paths.ts';
 import { closeDescriptor, memoryFile, socketPair } from '../os/descriptors.ts';
+import { adoptOrphans } from '../os/process.ts';
 import { bubblewrapArguments } from './bubblewrap.ts';
 import { type Canaries, openCanaries } from './canary.ts';
 import { snapshotTools } from './changed.ts';
@@ -108,6 +109,7 @@ function start(request: LaunchRequest): Started {
     });
     // Not as its arguments: those can be read inside, and they name our folders.
     const list = inherit(memoryFile('arguments', Buffer.from(words.map((word) => `${word}\0`).join(''))));
+    adoptOrphans();
     const child = Bun.spawn([bwrap, '--args', `${list}`, '--', ...program.argv], {
       stdio: [...stdio.child, ...inherited],
       env: BARE_ENVIRONMENT,

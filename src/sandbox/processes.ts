@@ -50,6 +50,12 @@ export function firstBelow(pid: number): number | undefined {
   }
 }
 
+/** Children of ours that are the first of a pid namespace: bubblewrap's, of which bubblewrap is gone. */
+export function orphanedFences(): number[] {
+  const ours = namespaceDepth('self');
+  return childrenOf(process.pid).filter((child) => namespaceDepth(child) > ours && !hasEnded(child));
+}
+
 /** Children of a process, and theirs. */
 export function processesBelow(pid: number): number[] {
   return childrenOf(pid).flatMap((child) => [child, ...processesBelow(child)]);

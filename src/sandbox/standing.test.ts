@@ -2,6 +2,7 @@ import { afterAll, describe, expect, test } from 'bun:test';
 import { mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Failure } from '../base/failure.ts';
 import { pathsOf } from '../base/paths.ts';
 import { closeDescriptor, socketPair } from '../os/descriptors.ts';
 import { OsError } from '../os/libc.ts';
@@ -41,25 +42,39 @@ test('what the inside has said last is told before what was seen of its end', as
 });
 
 describe.skipIf(reason !== null)('a fence', () => {
-  test('that is stopped before it stands has ended when that is said', async () => {
-    const home = join(folder, 'home');
-    mkdirSync(home);
-    const environment = { PATH: '/usr/bin:/bin', HOME: home };
-    const sandbox = await launch({
-      ...{
-        command: ['true'],
-        agent: 'a',
-        session: 's',
-        cwd: folder,
-        environment,
-        paths: pathsOf(environment, home),
-      },
-      ...{ writes: [], reads: [], sockets: [], policyFiles: [], dialers: 0 },
-      ...{ fresh: false, quiet: true },
+  const home = join(folder, 'home');
+  mkdirSync(home);
+  const environment = { PATH: '/usr/bin:/bin', HOME: home };
+  const begin = () =>
+    launch({
+      ...{ command: ['true'], agent: 'a', session: 's', cwd: folder, environment },
+      ...{ paths: pathsOf(environment, home), writes: [], reads: [], sockets: [], policyFiles: [] },
+      ...{ dialers: 0, fresh: false, quiet: true },
     });
+  const below = () => processesBelow(process.pid).filter((pid) => !hasEnded(pid));
+  /** bubblewrap and the first one inside, as soon as both are there. */
+  const bothRunning = (): number[] => {
     let running: number[] = [];
-    while (running.length < 2) running = processesBelow(process.pid); // bubblewrap, and the first one inside
+    for (const end = performance.now() + 5_000; running.length < 2 && performance.now() < end; )
+      running = below();
+    expect(running.length).toBeGreaterThan(1);
+    return running;
+  };
+
+  test('that is stopped before it stands has ended when that is said', async () => {
+    const sandbox = await begin();
+    bothRunning();
     await sandbox.stop();
-    expect(running.filter((pid) => !hasEnded(pid))).toEqual([]);
+    expect(below()).toEqual([]);
+  });
+
+  test('whose bubblewrap is killed in its first moment does not stand, and leaves nothing', async () => {
+    const sandbox = await begin();
+    // What is inside may not have asked the kernel yet to die with it, and would wait for ever.
+    process.kill(bothRunning()[0]!, 'SIGKILL');
+    const standing = sandbox.network().then(() => sandbox.verify());
+    await expect(standing).rejects.toThrow(Failure);
+    await sandbox.stop();
+    expect(below()).toEqual([]);
   });
 });

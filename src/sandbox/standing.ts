@@ -22,7 +22,7 @@ import {
 } from './handshake.ts';
 import { failureOfBubblewrap, failureOfInside } from './kernel.ts';
 import type { MountPlan } from './mounts.ts';
-import { firstBelow, hasEnded, isAbandoned } from './processes.ts';
+import { firstBelow, hasEnded, isAbandoned, orphanedFences } from './processes.ts';
 import type { Stdio } from './stdio.ts';
 import { controlJob } from './terminal.ts';
 import { broken, checkProcesses, checkSockets } from './verify.ts';
@@ -84,11 +84,13 @@ export const START_MILLISECONDS = 20_000;
 const SLICE_MILLISECONDS = 50;
 
 /** Throws Failure. */
-async function untilReadable(channel: number): Promise<void> {
+async function untilReadable({ channel, bwrap, child }: Started): Promise<void> {
   const deadline = performance.now() + START_MILLISECONDS;
   limitReads(channel, SLICE_MILLISECONDS);
   while (!becomesReadable(channel)) {
     if (performance.now() > deadline) throw unanswered();
+    // What it leaves may hold the channel, and wait for it for ever.
+    if (hasEnded(child.pid)) throw failureOfBubblewrap(bwrap, await child.exited);
     await new Promise(setImmediate);
   }
   limitReads(channel, START_MILLISECONDS);
@@ -138,7 +140,7 @@ export function standUp(started: Started, canaries: Canaries, tools: Snapshot): 
     stop,
     network: () =>
       explained(async () => {
-        await untilReadable(channel);
+        await untilReadable(started);
         const network = await nextMessage<NetworkReport>(started, 'network');
         started.owned.push(...network.descriptors);
         inside = network.pid;
@@ -169,6 +171,8 @@ export function standUp(started: Started, canaries: Canaries, tools: Snapshot): 
       explained(async () => {
         const locked = await nextMessage<LockedReport>(started, 'locked');
         if (locked.pid !== inside) broken('another process speaks for the one inside');
+        // All else holds, but it would not end with us.
+        if (hasEnded(started.child.pid)) broken('bubblewrap is gone');
         if (mounts.layer !== null && mounts.layer.folder !== null && locked.layers[0] === 'memory')
           notices.push(
             'this file system cannot hold the copy of the home: changes in it are kept in memory and dropped at the end',
@@ -196,14 +200,15 @@ export function standUp(started: Started, canaries: Canaries, tools: Snapshot): 
 
 /** Resolves to the exit code when nothing of the fence runs any more. Throws Failure if nothing could be executed. */
 async function finish(started: Started, first: number | undefined): Promise<number> {
-  await started.child.exited;
+  const { child, channel, command } = started;
+  await child.exited;
+  await endOrphans(child);
   await until(isAbandoned, first);
   await started.stdio.drained();
-  const last = isReadable(started.channel) ? receiveMessage<InsideMessage>(started.channel) : null;
-  if (last !== null && last.message.kind === 'failed') throw failureOfInside(last.message, started.command);
-  const { exitCode, signalCode } = started.child;
-  if (exitCode !== null) return exitCode;
-  return EXIT_OF_SIGNAL + osConstants.signals[signalCode as NodeJS.Signals];
+  const last = isReadable(channel) ? receiveMessage<InsideMessage>(channel) : null;
+  if (last !== null && last.message.kind === 'failed') throw failureOfInside(last.message, command);
+  if (child.exitCode !== null) return child.exitCode;
+  return EXIT_OF_SIGNAL + osConstants.signals[child.signalCode as NodeJS.Signals];
 }
 
 /** Waits for what happens to the first process of the pid namespace, mostly sooner than any timer rings. */
@@ -219,16 +224,27 @@ async function until(holds: (first: number) => boolean, first: number | undefine
 export async function end(started: Started, first?: number): Promise<void> {
   const { child } = started;
   const last = first ?? firstBelow(child.pid);
-  // All die with bwrap, but not before they have said so to the kernel.
-  if (last !== undefined && statusOf(last)?.parent === child.pid) process.kill(last, 'SIGKILL');
   child.kill('SIGKILL');
   await child.exited;
+  await endOrphans(child);
   // Its mounts end with it, and nobody else may have the layer before.
   await until(hasEnded, last);
   await started.stdio.drained();
   for (const fd of started.owned.splice(0)) closeDescriptor(fd);
   started.release();
   started.release = () => {};
+}
+
+/**
+ * All of a fence die with bwrap, but not before they have said so to the kernel: in its first millisecond they can
+ * outlive it. They are children of ours then.
+ */
+async function endOrphans(bubblewrap: Subprocess): Promise<void> {
+  if (bubblewrap.signalCode === null) return;
+  for (const first of orphanedFences()) {
+    process.kill(first, 'SIGKILL');
+    await until(hasEnded, first);
+  }
 }
 
 /** What a start failed of, for a person: first of all what the inside says itself. */
