@@ -4,8 +4,9 @@
  *
  *   {"version":1,"killed":[{"agent":null,"since":"2026-01-31T08:00:00.000Z","by":"ann","reason":"SEC-12"}]}
  */
-import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from 'node:fs';
 import type { Paths } from '../base/paths.ts';
+import { keepLooking, stateOf } from './look.ts';
 
 export interface Kill {
   /** Null: every agent. */
@@ -20,8 +21,6 @@ export interface Kill {
   damage: string | null;
 }
 
-/** How often the files are looked at: a look takes a few microseconds. */
-const LOOK_MILLISECONDS = 100;
 /** Far more than all agents that a policy can name. */
 const LARGEST_FILE = 1 << 20;
 
@@ -56,34 +55,21 @@ export function followKillSwitch(
   files: readonly string[],
   onChange: (kills: readonly Kill[]) => void,
 ): KillSwitch {
-  let seen = files.map(identityOf);
+  const look = () => files.map((file) => stateOf(file).text).join('\n');
+  let seen = look();
   let kills = readKills(files);
-  const timer = setInterval(() => {
-    const now = files.map(identityOf);
-    if (now.every((identity, index) => identity === seen[index])) return;
+  const close = keepLooking(() => {
+    const now = look();
+    if (now === seen) return;
     seen = now;
     kills = readKills(files);
     onChange(kills);
-  }, LOOK_MILLISECONDS);
+  });
   return {
     kills: () => kills,
     isKilled: (agent) => kills.length > 0 && killOf(kills, agent) !== null,
-    close: () => clearInterval(timer),
+    close,
   };
-}
-
-/** Tells one state of a file from another. */
-function identityOf(file: string): string {
-  try {
-    const link = lstatSync(file, { bigint: true, throwIfNoEntry: false });
-    if (link === undefined) return '';
-    const { dev, ino, size, mode, mtimeNs, ctimeNs } = link.isSymbolicLink()
-      ? statSync(file, { bigint: true })
-      : link;
-    return [dev, ino, size, mode, mtimeNs, ctimeNs].join(' ');
-  } catch (error) {
-    return String((error as NodeJS.ErrnoException).code);
-  }
 }
 
 function killsIn(file: string): Kill[] {

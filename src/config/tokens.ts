@@ -7,10 +7,11 @@
  *
  * What cannot be read holds no tokens: nobody is let in by what the file may once have said.
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { Failure } from '../base/failure.ts';
 import { isAgentName } from '../policy/agentname.ts';
 import { adviceOf, codeOf, reasonOf } from './fileerror.ts';
+import { keepLooking, stateOf } from './look.ts';
 
 export interface Token {
   /** SHA-256 of the token's characters, 32 octets: what is stored. */
@@ -24,7 +25,6 @@ export type Tokens = ReadonlyMap<string, Token>;
 
 const NO_TOKENS: Tokens = new Map();
 const LARGEST_FILE = 16 << 20;
-const LOOK_MILLISECONDS = 100;
 
 /** SHA-256 of the characters as UTF-8. */
 export function digestOf(token: string): Uint8Array {
@@ -83,30 +83,18 @@ export function watchTokens(
       return error;
     }
   };
-  let seen = identityOf(file);
+  let seen = stateOf(file).text;
   const failure = load();
   if (failure !== null) queueMicrotask(() => onBroken(failure));
-  const timer = setInterval(() => {
-    const now = identityOf(file);
+  const close = keepLooking(() => {
+    const now = stateOf(file).text;
     if (now === seen) return;
     seen = now;
     const failure = load();
     if (failure === null) onChange(tokens);
     else onBroken(failure);
-  }, LOOK_MILLISECONDS);
-  return { tokens: () => tokens, close: () => clearInterval(timer) };
-}
-
-/** Tells one state of the file from another. */
-function identityOf(file: string): string {
-  try {
-    const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
-    if (stats === undefined) return '';
-    const { dev, ino, size, mode, uid, mtimeNs, ctimeNs } = stats;
-    return [dev, ino, size, mode, uid, mtimeNs, ctimeNs].join(' ');
-  } catch (error) {
-    return codeOf(error) ?? 'unknown';
-  }
+  });
+  return { tokens: () => tokens, close };
 }
 
 /** Null for no file. Whoever can write it can let himself in, so it has to be ours alone. */

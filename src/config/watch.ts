@@ -2,19 +2,14 @@
  * Follows the policy's files while gateways run. A change counts once the files have stood still for a moment, so
  * that a file which an editor is still writing is not taken for a policy, and a policy that does not parse never
  * replaces a good one.
- *
- * The files are looked at ten times a second instead of subscribing to their folders: that sees every way in which
- * a file changes (in place, by rename, through a symbolic link, in a folder that does not exist yet) on every file
- * system, for a few microseconds a look.
  */
-import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Failure } from '../base/failure.ts';
 import { startWorker } from '../base/worker.ts';
 import { type LoadedPolicy, loadPolicy, type PolicySource } from './load.ts';
+import { type FileState, keepLooking, stateOf } from './look.ts';
 import type { Answer } from './watch.worker.ts';
 
-const LOOK_MILLISECONDS = 100;
 /** After so many looks in a row that each found another file in the old one's place, the one found is taken. */
 const MOST_RESTLESS_LOOKS = 4;
 /** Files above this size (thousands of rules) are parsed on another thread, for the data path never to stall. */
@@ -38,37 +33,35 @@ export function watchPolicy(
 ): PolicyWatch {
   const own = source.policyFile === undefined ? source.paths.policy : resolve(source.policyFile);
   const files = [source.paths.machinePolicy, own];
-  let handled = files.map(identityOf);
+  let handled = files.map(stateOf);
   let seen = handled;
   let restlessLooks = 0;
   let loading = false;
   let closed = false;
 
-  const handle = async (identities: readonly Identity[]): Promise<void> => {
-    const gone = files.find((_, i) => identities[i] === null && present.has(files[i]!));
+  const handle = async (states: readonly FileState[]): Promise<void> => {
+    const gone = files.find((_, i) => states[i]!.file === null && present.has(files[i]!));
     if (gone !== undefined)
       throw new Failure(
         'policy-missing',
         `${gone} is gone`,
         'Put it back; until then the policy before it holds.',
       );
-    const size = files.reduce((sum, _, i) => sum + (identities[i]?.size ?? 0), 0);
+    const size = files.reduce((sum, _, i) => sum + states[i]!.size, 0);
     const loaded = size > LARGEST_HERE ? await loadElsewhere(source) : loadPolicy(source);
     if (closed) return;
-    for (const [i, file] of files.entries()) if (identities[i] !== null) present.add(file);
+    for (const [i, file] of files.entries()) if (states[i]!.file !== null) present.add(file);
     onChange(loaded);
   };
 
   // Files that have been part of the policy: their absence is no wish.
-  const present = new Set(files.filter((_, i) => handled[i] !== null));
+  const present = new Set(files.filter((_, i) => handled[i]!.file !== null));
   const look = (): void => {
-    const now = files.map(identityOf);
+    const now = files.map(stateOf);
     const still = same(now, seen);
     // A file that was put in the place of another is whole, however soon the next one follows; one that is
     // written where it stands may be half of what it will be.
-    const replaced = now.every(
-      (identity, i) => identity?.text === seen[i]?.text || isOther(identity, seen[i]),
-    );
+    const replaced = now.every((state, i) => state.text === seen[i]!.text || isOther(state, seen[i]!));
     restlessLooks = still || !replaced ? 0 : restlessLooks + 1;
     seen = now;
     if (loading || same(now, handled)) return;
@@ -76,7 +69,7 @@ export function watchPolicy(
     restlessLooks = 0;
     take(now);
   };
-  const take = (now: readonly Identity[]): void => {
+  const take = (now: readonly FileState[]): void => {
     handled = [...now];
     loading = true;
     handle(now)
@@ -88,39 +81,25 @@ export function watchPolicy(
         loading = false;
       });
   };
-  const timer = setInterval(look, LOOK_MILLISECONDS);
+  const stopLooking = keepLooking(look);
   return {
     reload() {
-      if (!loading) take(files.map(identityOf));
+      if (!loading) take(files.map(stateOf));
     },
     close() {
       closed = true;
-      clearInterval(timer);
+      stopLooking();
     },
   };
 }
 
-/** What tells one state of a file from another; null: there is no such file, or nobody may see it. */
-type Identity = { file: string; size: number; text: string } | null;
-
-function identityOf(path: string): Identity {
-  try {
-    const { dev, ino, birthtimeNs, size, mode, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
-    // A number alone is given to the next file as soon as it is free.
-    const file = [dev, ino, birthtimeNs].join(' ');
-    return { file, size: Number(size), text: [file, size, mode, mtimeNs, ctimeNs].join(' ') };
-  } catch {
-    return null;
-  }
-}
-
 /** Whether both are there and are two files. */
-function isOther(one: Identity, other: Identity | undefined): boolean {
-  return one !== null && other != null && one.file !== other.file;
+function isOther(one: FileState, other: FileState): boolean {
+  return one.file !== null && other.file !== null && one.file !== other.file;
 }
 
-function same(a: readonly Identity[], b: readonly Identity[]): boolean {
-  return a.every((identity, i) => identity?.text === b[i]?.text);
+function same(a: readonly FileState[], b: readonly FileState[]): boolean {
+  return a.every((state, i) => state.text === b[i]!.text);
 }
 
 /** Loads on a thread of its own; the policy comes back without being copied. */

@@ -6,6 +6,7 @@ import { systemClock } from '../../base/clock.ts';
 import { compileFromNowOn } from '../../base/compiler.ts';
 import { Failure } from '../../base/failure.ts';
 import { type LoadedPolicy, loadPolicy, type PolicySource } from '../../config/load.ts';
+import { lookEvery } from '../../config/look.ts';
 import { type WatchedTokens, watchTokens } from '../../config/tokens.ts';
 import { watchPolicy } from '../../config/watch.ts';
 import { identityOf, isCorrupt } from '../../events/store.ts';
@@ -28,6 +29,7 @@ let stopping: { milliseconds: number } | null = null;
 let wake = () => {};
 
 compileFromNowOn();
+lookEvery(LOOK);
 self.onmessage = ({ data }: MessageEvent<AlertsMessage>) => {
   if ('stop' in data) {
     stopping = { milliseconds: data.stop };
