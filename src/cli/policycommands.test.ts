@@ -215,6 +215,16 @@ describe('every call', () => {
     },
   );
 
+  test.each(['egress list', 'egress agents list', 'egress alerts list', 'egress alerts ack 1'])(
+    '%p fails of a broken policy, and says so once',
+    async (words) => {
+      person.writePolicy('version: 2\n');
+      const { err, code } = await person.type(words);
+      expect(err.split(person.policyFile).length).toBe(2);
+      expect(code).toBe(2);
+    },
+  );
+
   test('wrong usage is 2, with what was meant', async () => {
     const { code, err } = await person.type('egress lst');
     expect(code).toBe(2);

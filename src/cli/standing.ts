@@ -10,14 +10,18 @@ import { say } from './output.ts';
 /** These load the policy themselves and fail, or have nothing to do with one. */
 const EXEMPT = new Set(['list', 'check', 'explain', 'add', 'remove', 'doctor', 'env', undefined]);
 /** These do too, but for `--policy FILE`. */
-const LOADS_OWN = new Set(['run', 'serve']);
+const LOADS_OWN = new Set([
+  ...['run', 'serve', 'agents list'],
+  ...['list', 'check', 'test', 'replay', 'ack'].map((word) => `alerts ${word}`),
+]);
 /** Reading a larger file takes longer than most commands; the commands that need it read it. */
 const LARGEST_FILE = 1 << 20;
 
 export async function warnOfBrokenPolicy(words: readonly string[]): Promise<void> {
   if (words[0] !== 'egress' || EXEMPT.has(words[1]) || words.includes('--help') || words.includes('-h'))
     return;
-  if (LOADS_OWN.has(words[1]!) && !words.includes('--policy')) return;
+  const loadsOwn = LOADS_OWN.has(words[1]!) || LOADS_OWN.has(`${words[1]} ${words[2]}`);
+  if (loadsOwn && !words.includes('--policy')) return;
   const paths = pathsOf();
   const sizes = [paths.policy, paths.machinePolicy].map(sizeOf).filter((size) => size !== null);
   if (sizes.length === 0 || Math.max(...sizes) > LARGEST_FILE) return;
