@@ -6,7 +6,7 @@ import { pathsOf } from '../base/paths.ts';
 import { reasonOf } from '../config/fileerror.ts';
 import { loadPolicy } from '../config/load.ts';
 import { digestOf, readTokens, type Tokens } from '../config/tokens.ts';
-import { parseAddress } from '../names/address.ts';
+import { LOOPBACK, parseAddress } from '../names/address.ts';
 import { classOf } from '../names/addressclass.ts';
 import { printable } from '../names/display.ts';
 import { authority, parseHost } from '../names/host.ts';
@@ -35,7 +35,7 @@ interface Options {
   json?: boolean;
 }
 
-const USUAL: Endpoint = { address: parseAddress('127.0.0.1')!, port: 8880 };
+const USUAL: Endpoint = { address: LOOPBACK[4], port: 8880 };
 
 type Proxy = ProxyEntry & { where: Endpoint };
 

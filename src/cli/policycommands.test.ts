@@ -188,6 +188,15 @@ hosts: {metadata.test: 169.254.169.254, db.test: 10.1.2.3}`);
     expect((await person.type(words)).out).toContain('allowed');
   });
 
+  test('explain and add say what localhost needs besides', async () => {
+    const { out } = await person.type('egress explain localhost:8080');
+    expect(out).not.toContain('egress add');
+    const rule = /under allow: write (- \{.*\})\./.exec(out)![1]!;
+    expect((await person.type('egress add localhost')).err).toContain('the rule cannot hold');
+    person.writePolicy(`version: 1\nallow:\n  ${rule}\n`);
+    expect(await person.type('egress check localhost:8080')).toMatchObject({ code: 0, err: '' });
+  });
+
   test('explain says what a file would lack that is not there yet', async () => {
     expect((await person.type('egress explain github.com')).out).toContain(
       'begin it with presets: [default]',

@@ -3,8 +3,8 @@
  * out, whatever its labels say. Whether a name may be reached is decided when a connection to it comes.
  */
 import { OTHER_HOSTS } from '../events/distinct.ts';
-import { addressOf } from '../names/address.ts';
-import { parseHost } from '../names/host.ts';
+import { LOOPBACK } from '../names/address.ts';
+import { isLocalhost, parseHost } from '../names/host.ts';
 import { type Answer, parseQuestion, type Question, writeAnswer } from '../wire/dns/message.ts';
 import { CLASS_IN, RCODE, TYPE, typeName } from '../wire/dns/type.ts';
 import { addressOfReverseName } from './reverse.ts';
@@ -23,13 +23,6 @@ interface Options {
   onExhausted(): void;
 }
 
-/** RFC 6761 section 6.3: localhost is this machine, which inside the fence means the fence. */
-const LOCALHOST = /(^|\.)localhost$/;
-const LOOPBACK = {
-  4: addressOf(Uint8Array.of(127, 0, 0, 1)),
-  6: addressOf(Uint8Array.from({ length: 16 }, (_, i) => (i === 15 ? 1 : 0))),
-} as const;
-
 export function createStub(options: Options): Stub {
   const { synthetic, onQuestion, onExhausted } = options;
   const { ttl } = synthetic;
@@ -37,7 +30,8 @@ export function createStub(options: Options): Stub {
   const NO_DATA: Answer = { rcode: RCODE.noError, ttl };
 
   const addressAnswer = (name: string, family: 4 | 6): Answer => {
-    if (LOCALHOST.test(name)) return { rcode: RCODE.noError, addresses: [LOOPBACK[family]], ttl };
+    // This machine, which inside the fence means the fence.
+    if (isLocalhost(name)) return { rcode: RCODE.noError, addresses: [LOOPBACK[family]], ttl };
     const address = synthetic.addressFor(name, family);
     if (address !== null) return { rcode: RCODE.noError, addresses: [address], ttl };
     onExhausted();

@@ -4,7 +4,7 @@
  * is allowed, and never what an address turned out to be.
  */
 import { classOf } from '../names/addressclass.ts';
-import { authority, type Host, hostText } from '../names/host.ts';
+import { authority, type Host, hostText, isLocalhost } from '../names/host.ts';
 import type { Target } from '../policy/decision.ts';
 import { bracketed } from '../policy/pattern.ts';
 import { REASONS, type Reason } from '../policy/reason.ts';
@@ -53,8 +53,8 @@ export function additionFor(host: Host, port: number, reason: Reason, agent: str
     case 'port':
     case 'expired':
     case 'special-name':
-      // Such an address needs a rule that names it as one (`addresses`), which no command writes.
-      if (host.kind === 'address' && classOf(host.address) !== 'public') return null;
+      // These need a rule that names the address as well (`addresses`), which no command writes.
+      if (host.kind === 'address' ? classOf(host.address) !== 'public' : isLocalhost(host.name)) return null;
       return `clawctl egress add ${name}${ports}`;
     case 'agent':
       return `clawctl egress add ${name}${ports} --agent ${agent}`;

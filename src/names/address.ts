@@ -115,3 +115,9 @@ function groupsText(bytes: Uint8Array): string {
   const before = text.slice(0, longest.start).join(':');
   return `${before}::${text.slice(longest.start + longest.length).join(':')}`;
 }
+
+/** Of this machine itself (RFC 6890, RFC 4291 section 2.5.3). */
+export const LOOPBACK: Readonly<Record<4 | 6, Address>> = {
+  4: parseAddress('127.0.0.1')!,
+  6: parseAddress('::1')!,
+};

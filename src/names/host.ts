@@ -113,6 +113,9 @@ export function authority(host: Host, port: number): string {
   return host.kind === 'address' && host.address.family === 6 ? `[${text}]:${port}` : `${text}:${port}`;
 }
 
+/** The names of this machine itself (RFC 6761 section 6.3). `name` is canonical. */
+export const isLocalhost = (name: string): boolean => name === 'localhost' || name.endsWith('.localhost');
+
 /**
  * Names that lead, or may be made to lead, to this machine or its network: local names, names without a dot,
  * metadata services, and names that spell an address which is not public. `*` never stands for them. `name` is canonical.

@@ -1,7 +1,7 @@
 /** The smallest change to a policy that turns an answer into its opposite, as something a person can type. */
-import type { Address } from '../names/address.ts';
+import { type Address, LOOPBACK } from '../names/address.ts';
 import { classOf } from '../names/addressclass.ts';
-import { hostText } from '../names/host.ts';
+import { hostText, isLocalhost } from '../names/host.ts';
 import { knownAddresses } from './answer.ts';
 import type { Decision, Rule, Target } from './decision.ts';
 import { bracketed } from './pattern.ts';
@@ -47,7 +47,10 @@ function allowIt(policy: Policy, target: Target, reason: Reason): Change {
   if (policy.lockedBy !== null && policy.lockedBy !== ownFile(policy))
     return told(`${policy.lockedBy} is locked: ask whoever owns it to allow the host there.`);
   const { host, port, agent } = target;
-  const hidden = knownAddresses(policy, target).filter((address) => classOf(address) !== 'public');
+  const known = knownAddresses(policy, target);
+  const isHere = known.length === 0 && host.kind === 'name' && isLocalhost(host.name);
+  const leadsTo = isHere ? [LOOPBACK[4], LOOPBACK[6]] : known;
+  const hidden = leadsTo.filter((address) => classOf(address) !== 'public');
   if (hidden.length > 0) return edited(policy, `under allow: write ${ruleWith(target, hidden)}`);
   const words = ['clawctl', 'egress', 'add', bracketed(hostText(host))];
   if (port !== 80 && port !== 443) words.push('--port', String(port));

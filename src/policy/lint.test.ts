@@ -35,7 +35,9 @@ describe('a warning', () => {
   test('is given for rules that cannot hold', () => {
     expect(warningsOf('allow: [10.0.0.5]')[0]).toContain('10.0.0.5 is a private address');
     expect(warningsOf('allow: [a.example.com]\nhosts: {a.example.com: 127.0.0.1}')[0]).toContain('loopback');
-    expect(warningsOf('allow: [{host: 10.0.0.5, addresses: [10.0.0.0/8]}]')).toEqual([]);
+    expect(warningsOf('allow: [localhost]')[0]).toContain('localhost is this machine');
+    for (const host of ['10.0.0.5', 'localhost', 'api.localhost'])
+      expect(warningsOf(`allow: [{host: ${host}, addresses: [10.0.0.0/8, 127.0.0.0/8]}]`)).toEqual([]);
   });
 
   test('is given for a limit that another rule lifts', () => {

@@ -1,6 +1,7 @@
 /** Rules that are valid and still worth a second look. Warnings, wherever rules are added or listed. */
-import { parseAddress } from '../names/address.ts';
+import { LOOPBACK, parseAddress } from '../names/address.ts';
 import { classOf } from '../names/addressclass.ts';
+import { isLocalhost } from '../names/host.ts';
 import { parseRange, rangeContains } from '../names/range.ts';
 import { admits } from './decide.ts';
 import type { Rule } from './decision.ts';
@@ -88,6 +89,12 @@ function* addressing(rule: Rule, document: PolicyDocument): Iterable<Finding> {
     yield [
       `the rule cannot hold: ${first.text} is a ${classOf(first)} address`,
       `Add addresses: ["${pattern.kind === 'range' ? pattern.text : first.text}"] to it.`,
+    ];
+  const isHere = pattern.kind === 'name' && first === undefined && isLocalhost(pattern.name);
+  if (isHere && !admits(rule, LOOPBACK[4]) && !admits(rule, LOOPBACK[6]))
+    yield [
+      `the rule cannot hold: ${pattern.name} is this machine`,
+      'Add addresses: ["127.0.0.1", "::1"] to it.',
     ];
   for (const text of rule.addresses) {
     const range = parseRange(text);
