@@ -53,43 +53,64 @@ async function beside(
   return found;
 }
 
+/** What a tunnel costs with one worker and with two, taking turns. */
+async function workers(one: Served, two: Served): Promise<Figures> {
+  const costs = { one: [] as number[], two: [] as number[] };
+  for (let i = 0; i < ROUNDS; i++) {
+    costs.one.push(await cost(one.peer, one.place));
+    costs.two.push(await cost(two.peer, two.place));
+  }
+  return {
+    'CPU microseconds a tunnel, one worker': median(costs.one),
+    'CPU microseconds a tunnel, two workers': median(costs.two),
+    'CPU of two workers, of one': median(costs.two.map((each, i) => each / costs.one[i]!)),
+  };
+}
+
+interface Served {
+  peer: Peer;
+  place: Place;
+}
+
 export async function measure(): Promise<Figures> {
   const figures: Figures = {};
   const origin = await startOrigin();
-  const withGateway = async (
-    rules: number,
-    workers: number,
-    act: (peer: Peer, place: Place) => Promise<void>,
-  ) => {
+  const running = new Set<Peer>();
+  /** A gateway that has read its rules and is warm. */
+  const begin = async (rules: number, workers: number): Promise<Served> => {
     const peer = await startGateway(policyText(origin.port, rules), workers);
+    running.add(peer);
     const place = { proxyPort: peer.port, target: `${HOST}:${origin.port}` };
-    try {
-      await settle(peer.pid); // reading the rules
-      await load.tunnels(place, WARM * workers);
-      await act(peer, place);
-    } finally {
-      await peer.stop();
-    }
+    await settle(peer.pid); // reading the rules
+    await load.tunnels(place, WARM * workers);
+    return { peer, place };
+  };
+  const end = async ({ peer }: Served) => {
+    running.delete(peer);
+    await peer.stop();
   };
   try {
-    for (const rules of RULES)
-      await withGateway(rules, 1, async (peer, place) => {
-        figures[`CPU microseconds a tunnel, ${rules + 2} rules`] = await costOf(peer, place);
-      });
-    await withGateway(0, 2, async (peer, place) => {
-      const two = await costOf(peer, place);
-      figures['CPU microseconds a tunnel, two workers'] = two;
-      figures['CPU of two workers, of one'] = two / figures['CPU microseconds a tunnel, 2 rules']!;
-      const found = await beside(peer, place, { ...place, target: `${OTHER_HOST}:${origin.port}` });
-      for (const [tunnels, { costs, idle }] of found) {
-        figures[`CPU microseconds a tunnel, two workers, ${tunnels} idle ones beside it`] = median(costs);
-        figures[`CPU seconds a minute of ${tunnels} idle tunnels`] = idle;
-      }
-      const [none, most] = [TUNNELS[0]!, TUNNELS.at(-1)!].map((tunnels) => median(found.get(tunnels)!.costs));
-      figures[`CPU a tunnel beside ${TUNNELS.at(-1)} idle ones, of none`] = most! / none!;
+    for (const rules of RULES) {
+      const served = await begin(rules, 1);
+      figures[`CPU microseconds a tunnel, ${rules + 2} rules`] = await costOf(served.peer, served.place);
+      await end(served);
+    }
+    const [one, two] = [await begin(0, 1), await begin(0, 2)];
+    Object.assign(figures, await workers(one, two));
+    await end(one);
+    const found = await beside(two.peer, two.place, {
+      ...two.place,
+      target: `${OTHER_HOST}:${origin.port}`,
     });
+    for (const [tunnels, { costs, idle }] of found) {
+      figures[`CPU microseconds a tunnel, two workers, ${tunnels} idle ones beside it`] = median(costs);
+      figures[`CPU seconds a minute of ${tunnels} idle tunnels`] = idle;
+    }
+    const [none, most] = [TUNNELS[0]!, TUNNELS.at(-1)!].map((tunnels) => median(found.get(tunnels)!.costs));
+    figures[`CPU a tunnel beside ${TUNNELS.at(-1)} idle ones, of none`] = most! / none!;
     return figures;
   } finally {
+    for (const peer of running) await peer.stop();
     origin.stop();
   }
 }

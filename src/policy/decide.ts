@@ -7,7 +7,7 @@ import type { Address } from '../names/address.ts';
 import { type AddressClass, classOf } from '../names/addressclass.ts';
 import { embeddedIn } from '../names/embedded.ts';
 import { type Host, isSpecialName } from '../names/host.ts';
-import { parseRange, rangeContains } from '../names/range.ts';
+import { parseRange, type Range, rangeContains } from '../names/range.ts';
 import type { Decision, Grant, Rule, Target } from './decision.ts';
 import { type Found, findAddress, findAny, findName } from './lookup.ts';
 import { patternOf } from './pattern.ts';
@@ -90,14 +90,15 @@ export function judgeAddress(
 ): { reason: Reason; detail: string } | null {
   const { table } = policy;
   const agent = policy.agents.get(target.agent);
-  const found: Found = { every: [], own: [], some: [] };
+  const found = emptied(FOUND);
   findAddressRules(table, address, agent?.number ?? 0, found);
-  for (const index of [...found.every, ...found.own]) {
-    const { action, ports } = shapeOf(table, index);
-    if (action !== 'deny' || untilOf(table, index) <= now) continue;
-    if (ports.length > 0 && !ports.includes(target.port)) continue;
-    return { reason: 'address-denied', detail: ruleText(ruleAt(table, index)) };
-  }
+  for (const rules of [found.every, found.own])
+    for (const index of rules) {
+      const { action, ports } = shapeOf(table, index);
+      if (action !== 'deny' || untilOf(table, index) <= now) continue;
+      if (ports.length > 0 && !ports.includes(target.port)) continue;
+      return { reason: 'address-denied', detail: ruleText(ruleAt(table, index)) };
+    }
   const addressClass: AddressClass = classOf(address);
   if (addressClass === 'public') return null;
   if (rule !== null && admits(rule, address)) return null;
@@ -106,16 +107,26 @@ export function judgeAddress(
 
 /** Whether a name leads to public and to other addresses at once: then none of them is to be trusted. */
 export function areMixed(addresses: readonly Address[]): boolean {
-  const isPublic = (address: Address) => classOf(address) === 'public';
-  return addresses.some(isPublic) && !addresses.every(isPublic);
+  if (addresses.length < 2) return false;
+  const count = addresses.filter((address) => classOf(address) === 'public').length;
+  return count > 0 && count < addresses.length;
 }
 
 /** Whether the rule's `addresses` name a range that holds the address. */
 export function admits(rule: Rule, address: Address): boolean {
-  return rule.addresses.some((text) => {
-    const range = parseRange(text);
-    return range !== null && rangeContains(range, address);
-  });
+  return rangesIn(rule.addresses).some((range) => rangeContains(range, address));
+}
+
+/** By the list that a rule's shape holds, which is never changed. */
+const RANGES = new WeakMap<readonly string[], readonly Range[]>();
+
+function rangesIn(addresses: readonly string[]): readonly Range[] {
+  let ranges = RANGES.get(addresses);
+  if (ranges === undefined) {
+    ranges = addresses.map(parseRange).filter((range) => range !== null);
+    RANGES.set(addresses, ranges);
+  }
+  return ranges;
 }
 
 /**
@@ -153,9 +164,10 @@ function findRules(table: RuleTable, host: Host, agent: number, found: Found): b
 /** An address that embeds others (NAT64, 6to4) leads to them, so their denials hold for it; their allows do not. */
 function findAddressRules(table: RuleTable, address: Address, agent: number, found: Found): void {
   findAddress(table, address.bytes, agent, found);
+  const embedded = embeddedIn(address);
+  if (embedded === null) return;
   const inner: Found = { every: [], own: [], some: [] };
-  for (const embedded of embeddedIn(address)?.addresses ?? [])
-    findAddress(table, embedded.bytes, agent, inner);
+  for (const { bytes } of embedded.addresses) findAddress(table, bytes, agent, inner);
   const denies = (rule: number) => shapeOf(table, rule).action === 'deny';
   found.every.push(...inner.every.filter(denies));
   found.own.push(...inner.own.filter(denies));

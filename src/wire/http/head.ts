@@ -37,7 +37,6 @@ const CR = 13;
 const METHOD_MAX = 32;
 /** RFC 9113 section 3.4: whoever speaks HTTP/2 begins with it, so that nobody who does not goes on. */
 const RESERVED = 'PRI';
-const VERSION = /^HTTP\/1\.([01])$/;
 
 const malformed = (detail: string) => ({ state: 'malformed', detail }) as const;
 
@@ -55,10 +54,11 @@ export function parseRequestHead(bytes: Uint8Array, limits: HeadLimits, seen = 0
   // The first line is judged as soon as it is there: other protocols are refused at once, not after a timeout.
   const isNew = lineEnd >= 0 && lineEnd + 1 >= seen && lineEnd + 1 < limits.bytes && bytes[lineEnd] === CR;
   if (head.state !== 'end' && !isNew) return head;
-  const line = readRequestLine(bytes, method, lineEnd);
+  const text = latin1(bytes, head.state === 'end' ? head.end : lineEnd);
+  const line = readRequestLine(bytes, text, method, lineEnd);
   if (typeof line === 'string') return malformed(line);
   if (head.state !== 'end') return head;
-  const headers = readFields(bytes, lineEnd + 2, head.end, limits.fields);
+  const headers = readFields(bytes, lineEnd + 2, head.end, limits.fields, text);
   if (typeof headers === 'string') return malformed(headers);
   const framing = readFraming(headers);
   if (typeof framing === 'string') return malformed(framing);
@@ -96,7 +96,7 @@ export function canUpgrade({ method, body, version, connection }: RequestHead): 
 function readMethod(bytes: Uint8Array): string | null {
   for (let at = 0; at < bytes.length; at++) {
     const octet = bytes[at]!;
-    if (octet === SP && at > 0) return String.fromCharCode(...bytes.subarray(0, at));
+    if (octet === SP && at > 0) return latin1(bytes, at);
     const isLetter = octet >= 0x41 && octet <= 0x5a;
     if (!isLetter && (octet !== 0x2d || at === 0)) return null;
     if (at === METHOD_MAX) return null;
@@ -110,8 +110,8 @@ interface RequestLine {
   aim: Aim;
 }
 
-/** The request line has exactly two spaces. `end`: where its CR is. */
-function readRequestLine(bytes: Uint8Array, method: string, end: number): RequestLine | string {
+/** The request line has exactly two spaces. `text`: `bytes` as `latin1` has them. `end`: where its CR is. */
+function readRequestLine(bytes: Uint8Array, text: string, method: string, end: number): RequestLine | string {
   const start = method.length + 1;
   const space = bytes.indexOf(SP, start);
   if (space === -1 || space >= end) return 'the request line has no version';
@@ -121,12 +121,11 @@ function readRequestLine(bytes: Uint8Array, method: string, end: number): Reques
     if (octet <= SP || octet >= 0x7f) return 'the target holds something else than visible ASCII';
     if (octet === 0x23) return 'the target holds a fragment';
   }
-  const text = latin1(bytes, end);
-  const minor = VERSION.exec(text.slice(space + 1))?.[1];
-  if (minor === undefined) return 'the version is neither HTTP/1.0 nor HTTP/1.1';
+  const written = text.slice(space + 1, end);
+  if (written !== 'HTTP/1.1' && written !== 'HTTP/1.0') return 'the version is neither HTTP/1.0 nor HTTP/1.1';
   const target = text.slice(start, space);
   const aim = readTarget(method, target);
-  return typeof aim === 'string' ? aim : { target, version: minor === '1' ? 1 : 0, aim };
+  return typeof aim === 'string' ? aim : { target, version: written === 'HTTP/1.1' ? 1 : 0, aim };
 }
 
 interface Aim {
@@ -142,7 +141,7 @@ function readTarget(method: string, target: string): Aim | string {
     const authority = parseAuthority(target);
     return authority === null || authority.port === null
       ? 'the target of CONNECT is not a host and a port'
-      : { form: 'authority', authority };
+      : { form: 'authority', authority, text: target };
   }
   if (target === '*')
     return method === 'OPTIONS' ? { form: 'asterisk', authority: null } : 'only OPTIONS has the target *';
