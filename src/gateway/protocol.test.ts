@@ -23,13 +23,36 @@ describe('the protocol of the first bytes', () => {
       ['\x85GET\xa0/\x1fHTTP/1.1\x1c\n', 'http'],
       ['GET /\x01\0 HTTP/1.1\n', 'http'],
       ['GET / HTTP/+0000000000000000000000001.1\n', 'http'],
+      ['GET /HTTP/1.1\n', 'http'], // HTTP/0.9, and to Node a request whose head goes on
+      ['GET /09\r\n', 'http'],
+      ['get http://evil.test/\r\n', 'http'],
+      ['GET / RTSP/1.0\r\n', 'http'], // Node takes these for HTTP
+      ['SOURCE mount ICE/1.0\r\n', 'http'],
+      ['G(ET / HTTP/1.1\r\n', 'http'], // what follows is a request to the JDK's server
+      ['A/B /x HTTP/1.1\r\n', 'http'],
+      ['GET /x FOO\r\n', 'http'],
+      ['SELECT * FROM x\r\n', 'http'],
+      [`${'A'.repeat(129)} /x HTTP/1.1\r\n`, 'http'],
+      ['0032git-upload-pack /x Y\r\n', 'http'],
+      ['PROXY TCP4 192.0.2.1 192.0.2.2 80 80\r\n', 'http'],
+      ['PROXY UNKNOWN\r\n', 'http'],
+      ['\r\n\r\n\0\r\nQUIT\n', 'http'],
       ['PRI * HTTP/2.0\r\n', 'other'],
-      ['GET /HTTP/1.1\n', 'other'], // HTTP/0.9, which names no host
       ['HTTP/1.1 200 OK\n', 'other'],
       ['\x16\x00\x00\x00\x00\x00', 'other'],
       ['SSH-2.0-OpenSSH_9.7\r\n', 'other'],
       ['EHLO example.com\r\n', 'other'],
       ['*1\r\n$4\r\nPING\r\n', 'other'],
+      ['KEYS *\r\n', 'other'],
+      ['a1 LOGIN hans *\r\n', 'other'],
+      ['INVITE sip:bob@example.com SIP/2.0\r\n', 'other'],
+      ["<?xml version='1.0'?><stream:stream", 'other'],
+      ['( 2 ( edit-pipeline svndiff1 ) 20:svn://example.com/x', 'other'],
+      ['{"jsonrpc": "2.0"', 'other'],
+      ['<34>1 2026-01-31T08:00:00Z host su\n', 'other'],
+      ['0\x0c\x02\x01\x01\x60', null], // LDAP
+      ['0%\x02\x01\x01\x60', 'other'],
+      ['NICK hans\r\n', 'other'],
       ['0032git-upload-pack /project.git\0host=example.com\0', null],
       ['0032git-upload-pack /project.git\0host=example.com\x000014command=fetch\n', 'other'],
       ['\0\0\0\x08\x04\xd2\x16\x2f', 'other'], // PostgreSQL asks for TLS
@@ -46,7 +69,7 @@ describe('the protocol of the first bytes', () => {
 
   test('is HTTP where the line has no end', () => {
     expect(of(`GET /${'a'.repeat(10_000)}`)).toBe('http');
-    expect(of('A'.repeat(10_000))).toBe('other');
+    expect(of('A'.repeat(10_000))).toBe('http');
   });
 
   test('once told, does not change with what follows', () => {
@@ -54,6 +77,11 @@ describe('the protocol of the first bytes', () => {
       'GET ',
       '\r\n',
       'PRI * HTTP/2.0',
+      'G( ',
+      ' /x',
+      ' *',
+      'PROXY ',
+      '0032git-x /',
       '\x16\x03',
       '\x80\x2e\x01\x03',
       'a b\n',

@@ -7,8 +7,6 @@ const CR = 13;
 const ALERT = 21;
 const HANDSHAKE = 22;
 const CLIENT_HELLO = 1;
-/** A longer first word is no method of any server's. Without a limit, text without a space would wait for one. */
-const METHOD_MAX = 128;
 /** A longer line is left to the strict parser: this one looks at it anew with every piece that comes. */
 const LINE_MAX = 8_192;
 /** ChangeCipherSpec, Alert, Handshake, ApplicationData, Heartbeat: whatever a lenient server might let come first. */
@@ -53,28 +51,38 @@ function sslv2(bytes: Uint8Array): Protocol | null {
 }
 
 /**
- * A request line: a word, a space, and as its last word a version. Servers skip empty lines before it, some take a
- * bare CR for its end, and some take for a space whatever Unicode does, or control characters for a path.
+ * A request line: a word, a space, and then a path, an http URL or, as its last word, a version. Servers skip empty
+ * lines before it, some take any word for a method and any for a version, some none for HTTP/0.9, some a bare CR for
+ * its end, and some take for a space whatever Unicode does, or control characters for a path.
  */
 function http(bytes: Uint8Array): Protocol | null {
   let at = 0;
   while (at < bytes.length && isSpace(bytes[at]!)) at++;
+  // Empty lines and then a NUL: the second version of the PROXY protocol, behind which a request may hide.
+  if (at > 0 && bytes[at] === 0) return 'http';
   const start = at;
-  while (at < bytes.length && isToken(bytes[at]!)) at++;
-  if (at - start > METHOD_MAX) return 'other';
+  while (at < bytes.length && isVisible(bytes[at]!)) at++;
+  const first = at;
   if (at === bytes.length) return at >= LINE_MAX ? 'http' : null;
   if (at === start || !isSpace(bytes[at]!)) return 'other';
+  const isMethod = bytes.subarray(start, first).every(isToken);
+  let second = -1;
   /** The last word so far. */
   let word = start;
   let end = at;
   for (; at < bytes.length; at++) {
     const octet = bytes[at]!;
     if (octet === LF || octet === CR) {
-      if (word > start && isVersion(bytes, start, word, end)) return 'http';
+      const words = { start, first, second, word, end };
+      if (!isPreface(bytes, words) && (hasVersion(bytes, words) || hasTarget(bytes, words))) return 'http';
       if (octet === LF) return 'other';
     }
     if (isSpace(octet)) continue;
     if (at > end) word = at;
+    if (second < 0) {
+      second = at;
+      if (!isMethod && !mayBeTarget(octet)) return 'other'; // XML and JSON may go on for long without a line's end
+    }
     end = at + 1;
   }
   return at >= LINE_MAX ? 'http' : null;
@@ -84,15 +92,54 @@ function http(bytes: Uint8Array): Protocol | null {
 const isSpace = (octet: number) =>
   (octet >= 9 && octet <= 13) || (octet >= 28 && octet <= 32) || octet === 0x85 || octet === 0xa0;
 
-/** `HTTP/` and anything: numbers are read in many ways. */
-function isVersion(bytes: Uint8Array, start: number, word: number, end: number): boolean {
-  const text = (from: number, to: number) => String.fromCharCode(...bytes.subarray(from, to));
-  if (text(word, Math.min(end, word + 5)).toUpperCase() !== 'HTTP/') return false;
-  return end - start !== PREFACE.length || text(start, end) !== PREFACE;
+/** Where in a line its words are. */
+interface Words {
+  start: number;
+  /** The end of the first. */
+  first: number;
+  /** The beginning of the second; -1 where there is none. */
+  second: number;
+  /** The beginning of the last, and its end. */
+  word: number;
+  end: number;
 }
+
+const textOf = (bytes: Uint8Array, from: number, to: number) =>
+  String.fromCharCode(...bytes.subarray(from, to));
+
+/**
+ * `HTTP/` and anything, since numbers are read in many ways; what the parser of Node and others takes for the same; and
+ * the first version of the PROXY protocol, behind which a request may hide.
+ */
+function hasVersion(bytes: Uint8Array, { start, first, word, end }: Words): boolean {
+  if (word === start) return false;
+  if (textOf(bytes, start, Math.min(first, start + 6)) === 'PROXY') return true;
+  return /^(?:HTTP|RTSP|ICE)\//i.test(textOf(bytes, word, Math.min(end, word + 5)));
+}
+
+const SLASH = 0x2f;
+const STAR = 0x2a;
+const mayBeTarget = (octet: number) => octet === SLASH || octet === STAR || (octet | 0x20) === 0x68;
+
+/** There are servers that look at nothing else in the line. git's own protocol has a path behind its word, and a NUL. */
+function hasTarget(bytes: Uint8Array, { start, first, second, word, end }: Words): boolean {
+  if (second < 0) return false;
+  if (bytes[second] === STAR) return word > second && isSpace(bytes[second + 1]!);
+  const isPath = bytes[second] === SLASH;
+  if (!isPath && !/^https?:/i.test(textOf(bytes, second, Math.min(end, second + 6)))) return false;
+  const isGit = GIT.test(textOf(bytes, start, Math.min(first, start + 8)));
+  return !isGit || bytes.indexOf(0, second) === -1 || bytes.indexOf(0, second) > end;
+}
+
+const GIT = /^[0-9a-f]{4}git-/;
 
 /** HTTP/2 begins with it (RFC 9113 section 3.4). */
 const PREFACE = 'PRI * HTTP/2.0';
+
+const isPreface = (bytes: Uint8Array, { start, end }: Words) =>
+  end - start === PREFACE.length && textOf(bytes, start, end) === PREFACE;
+
+const isVisible = (octet: number) => octet > 0x20 && octet < 0x7f;
 
 const TOKEN = new Uint8Array(256);
 for (const character of "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
