@@ -17,7 +17,7 @@ import { because } from './gates.ts';
 import { createIdentity, type Identities } from './identity.ts';
 import type { ProxyContext } from './proxylistener.ts';
 import { type Refusal, refusalOf } from './refusal.ts';
-import { type Counted, type Names, NO_NAMES, Session, UNIDENTIFIED } from './session.ts';
+import { type Counted, type Names, Session, UNIDENTIFIED } from './session.ts';
 import { AllStanding } from './standing.ts';
 import type { Destination, Resolver, Surroundings, Times } from './surroundings.ts';
 import { Unnamed } from './unnamed.ts';
@@ -137,10 +137,10 @@ export function createGateway(options: GatewayOptions): Gateway {
     const { verdict, wouldDeny } = decide(policy(), { agent, ...aim }, at);
     return verdict !== 'allow' || wouldDeny;
   };
-  const sessionOf = (id: string, agent: string, names: Names): Session => {
+  const sessionOf = (id: string, agent: string): Session => {
     let found = sessions.get(id);
     if (found === undefined) {
-      found = { first: new Session(agent, id, names), byAgent: new Map() };
+      found = { first: new Session(agent, id), byAgent: new Map() };
       sessions.set(id, found);
     }
     let session = found.byAgent.get(agent);
@@ -162,11 +162,11 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   return {
     serveTransparent({ fd, agent, session: id, namedByClient = false, ...names }) {
-      sessionOf(id, agent ?? UNIDENTIFIED, names);
+      sessionOf(id, agent ?? UNIDENTIFIED).nameBy(names);
       const accept = (near: Socket) => {
         const identity = agent === null ? around.identities.identify(callerAt(near)) : null;
         const known = identity === null ? agent! : identity.ok ? identity.agent : UNIDENTIFIED;
-        const session = sessionOf(id, known, names);
+        const session = sessionOf(id, known);
         const arrival = transparentArrival(near, session, identity, around.destinationOf(near));
         if (isFull()) arrival.refused ??= because('limit-total');
         if (namedByClient && isUnnamed(arrival)) waiting.add(new Unnamed(arrival, around, named));
@@ -178,10 +178,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       return listener;
     },
     serveBy(open) {
-      const listener = open({
-        ...{ around, waiting, spare, isFull, admit },
-        sessionOf: (session, agent) => sessionOf(session, agent, NO_NAMES),
-      });
+      const listener = open({ around, waiting, spare, isFull, admit, sessionOf });
       listeners.push(listener);
       return listener;
     },
@@ -205,8 +202,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       });
     },
     recall(id, refusals) {
-      for (const { refusal, count } of refusals)
-        sessionOf(id, refusal.agent, NO_NAMES).remember(refusal, count);
+      for (const { refusal, count } of refusals) sessionOf(id, refusal.agent).remember(refusal, count);
     },
     rejudge: () => standing.rejudge(policy()),
     openConnections: () => standing.size,

@@ -25,6 +25,12 @@ export const UNIDENTIFIED = '-';
 /** For clients that say names themselves. */
 export const NO_NAMES: Names = { nameOf: () => null, retain() {}, release() {} };
 
+/** What agents of one session share: the last number of a row, and the names of its stub once it has one. */
+interface Shared {
+  last: number;
+  names: Names;
+}
+
 export class Session {
   #refusals = new Map<string, Counted>();
 
@@ -32,19 +38,26 @@ export class Session {
     readonly agent: string,
     /** Unique on this machine. */
     readonly id: string,
-    readonly names: Names,
-    /** The last number of a row; agents that share the session share it. */
-    private readonly numbers = { last: 0 },
+    private readonly shared: Shared = { last: 0, names: NO_NAMES },
   ) {}
 
   /** The id of a new row, unique within the session. */
   nextConnection(): number {
-    return ++this.numbers.last;
+    return ++this.shared.last;
+  }
+
+  get names(): Names {
+    return this.shared.names;
+  }
+
+  /** Whichever of a session's listeners comes first: those of proxies know no names. */
+  nameBy(names: Names): void {
+    this.shared.names = names;
   }
 
   /** The same session as another agent has it. */
-  of(agent: string, names = this.names): Session {
-    return new Session(agent, this.id, names, this.numbers);
+  of(agent: string): Session {
+    return new Session(agent, this.id, this.shared);
   }
 
   remember(refusal: Refusal, times = 1): void {

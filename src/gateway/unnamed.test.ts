@@ -4,6 +4,7 @@ import { listenAt } from '../net/listen.ts';
 import { openListener } from '../os/sockets.ts';
 import { hello, nameEntry, records, serverName, versions } from '../wire/clienthello.fixture.ts';
 import { address, allow, End, gateway, get, origin } from './gateway.fixture.ts';
+import { serveProxy } from './proxylistener.ts';
 import { ACCESS_DENIED } from './refusal.ts';
 import { NO_NAMES } from './session.ts';
 
@@ -40,6 +41,33 @@ function redirecting(port: number, more = '', firstBytes = 5_000, agent: string 
   };
   return { server, fence, say };
 }
+
+test('a name that was given out is known, whatever the session listened on before', async () => {
+  const server = origin((end) => void end.until(() => end.text.length > 0).then(() => end.send('answer')));
+  const destinationOf = () => ({ address: address('198.18.0.1'), port: 80 });
+  const fence = gateway({ policy, originPort: server.port, options: { destinationOf } });
+  const session = 'mixed';
+  const proxy = serveProxy(fence.gateway, {
+    where: { hostname: '127.0.0.1', port: 0 },
+    agent: 'bot',
+    session,
+  });
+  const probe = listenAt('127.0.0.1', 0, () => new End());
+  const at = probe.port;
+  probe.close();
+  const names = { ...NO_NAMES, nameOf: () => 'good.test' };
+  fence.gateway.serveTransparent({ fd: openListener('loopback4', at), agent: 'bot', session, ...names });
+  const dialled = await dial([address('127.0.0.1')], at, { timeout: 2_000 });
+  if (!dialled.ok) throw new Error(dialled.detail);
+  const end = new End();
+  end.socket = dialled.socket;
+  end.socket.handler = end;
+  fence.opened(end);
+  end.send(Buffer.from(get('good.test')));
+  await end.untilText('answer');
+  expect(fence.asked).toEqual(['good.test']);
+  proxy.close();
+});
 
 describe('an address without a name, where clients may name it', () => {
   for (const [what, port, sent] of [
