@@ -110,6 +110,28 @@ describe('inside the fence', () => {
     ]);
   });
 
+  test('what is refused for its form is told, too', () => {
+    const { asked, stub } = setup();
+    const query = Buffer.from('0001010000010000000000000161076578616d706c650000010001', 'hex'); // a.example A IN
+    const changed = (...changes: (readonly [at: number, octet: number])[]) => {
+      const message = Buffer.from(query);
+      for (const [at, octet] of changes) message[at] = octet;
+      return message;
+    };
+    const forms = [
+      changed([26, 3]), // class CH
+      changed([2, 0x21]), // NOTIFY
+      changed([5, 2]), // two questions
+      changed([11, 1]), // an additional record that is not there
+      Buffer.concat([query, Buffer.from('more')]),
+    ];
+    for (const form of forms) expect(stub.answer(form, 'udp')).not.toBeNull();
+    expect(asked).toEqual(forms.map(() => 'A a.example'));
+    expect(stub.answer(changed([2, 0x81]), 'udp')).toBeNull(); // an answer
+    expect(stub.answer(changed([5, 0]), 'udp')).not.toBeNull();
+    expect(asked.length).toBe(forms.length);
+  });
+
   test('newer EDNS is answered as such, and what is malformed as malformed', () => {
     const { ask, stub } = setup();
     const opt = {

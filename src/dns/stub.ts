@@ -17,7 +17,7 @@ export interface Stub {
 
 interface Options {
   synthetic: SyntheticAddresses;
-  /** Every question: the name as it is compared, or as `unfitName` says; the type as in `AAAA`. */
+  /** Every question: the name as it is compared, or as `recordedName` has it; the type as in `AAAA`. */
   onQuestion(name: string, type: string): void;
   /** Every synthetic address is taken and a name went without. */
   onExhausted(): void;
@@ -46,11 +46,9 @@ export function createStub(options: Options): Stub {
   };
 
   const answerTo = (question: Question): Answer => {
-    if (question.edns !== null && question.edns.version !== 0) return { rcode: RCODE.badVers, ttl };
     const host = parseHost(question.name);
-    if (host?.kind !== 'name') onQuestion(unfitName(question.name), typeName(question.type));
+    if (question.edns !== null && question.edns.version !== 0) return { rcode: RCODE.badVers, ttl };
     if (question.class !== CLASS_IN || host?.kind !== 'name') return REFUSED;
-    onQuestion(host.name, typeName(question.type));
     switch (question.type) {
       case TYPE.A:
         return addressAnswer(host.name, 4);
@@ -70,20 +68,22 @@ export function createStub(options: Options): Stub {
   return {
     answer(message, transport) {
       const parsed = parseQuestion(message);
-      if (parsed.state === 'malformed') {
-        if (parsed.asked !== undefined) onQuestion(unfitName(parsed.asked.name), typeName(parsed.asked.type));
-        return parsed.reply;
-      }
+      const asked = parsed.state === 'value' ? parsed.value : parsed.asked;
+      // Refused or not: what carries data away may take any form.
+      if (asked !== undefined) onQuestion(recordedName(asked.name), typeName(asked.type));
+      if (parsed.state === 'malformed') return parsed.reply;
       return writeAnswer(parsed.value, answerTo(parsed.value), transport);
     },
   };
 }
 
 /**
- * A name that no host has, as it is recorded: `(?.example.com)` with as much of its end as a host could have. What
+ * A name as it is recorded. Of one that no host has, `(?.example.com)` with as much of its end as a host could have. What
  * carries data away has to end in its owner's domain.
  */
-function unfitName(name: string): string {
+function recordedName(name: string): string {
+  const host = parseHost(name);
+  if (host?.kind === 'name') return host.name;
   for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) {
     const end = parseHost(name.slice(dot + 1));
     if (end?.kind === 'name') return `(?.${end.name})`;

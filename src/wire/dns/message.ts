@@ -24,8 +24,9 @@ export type ParsedQuestion =
   /** `reply`: an error to send back, or null where nothing may be answered (RFC 1035 leaves no id to answer to). */
   | { state: 'malformed'; detail: string; reply: Uint8Array | null; asked?: Asked };
 
-/** What was asked for in a message that is whole but for a name that no host has; its other octets as `\\065`. */
+/** What was asked for in a message that is refused, as far as it can be read. */
 export interface Asked {
+  /** In lower case; octets that no host name has as `\\065`. */
   name: string;
   type: number;
 }
@@ -60,7 +61,10 @@ export function parseQuestion(bytes: Uint8Array): ParsedQuestion {
   const flags = view.getUint16(2);
   // Answering an answer could go on for ever between two servers.
   if (flags & QR) return { state: 'malformed', detail: 'the message is not a question', reply: null };
-  const refuse = (detail: string, rcode: number, asked?: Asked): ParsedQuestion => {
+  const name = readName(bytes, HEADER, { compressed: false });
+  const isWhole = name !== null && name.end + 4 <= bytes.length && view.getUint16(4) > 0;
+  const asked = isWhole ? { name: name.name.toLowerCase(), type: view.getUint16(name.end) } : undefined;
+  const refuse = (detail: string, rcode: number): ParsedQuestion => {
     const reply = header(view.getUint16(0), QR | (flags & 0x7800) | (flags & RD) | rcode, [0, 0, 0]);
     return { state: 'malformed', detail, reply, ...(asked !== undefined && { asked }) };
   };
@@ -68,20 +72,15 @@ export function parseQuestion(bytes: Uint8Array): ParsedQuestion {
   const counts = [4, 6, 8].map((at) => view.getUint16(at));
   if (counts.join() !== '1,0,0' || view.getUint16(10) > 1)
     return refuse('there is not exactly one question', RCODE.formErr);
-  const name = readName(bytes, HEADER, { compressed: false });
-  if (name === null || name.end + 4 > bytes.length) return refuse('the question is cut off', RCODE.formErr);
-  if (name.name.includes('\\')) {
-    const asked = { name: name.name.toLowerCase(), type: view.getUint16(name.end) };
-    return refuse('the name holds what host names do not use', RCODE.formErr, asked);
-  }
+  if (name === null || asked === undefined) return refuse('the question is cut off', RCODE.formErr);
+  if (asked.name.includes('\\')) return refuse('the name holds what host names do not use', RCODE.formErr);
   const end = name.end + 4;
   const edns = view.getUint16(10) === 0 ? null : readOpt(bytes, view, end);
   if (edns === undefined) return refuse('the additional record is not EDNS', RCODE.formErr);
   if (edns === null && end !== bytes.length) return refuse('there is more than a question', RCODE.formErr);
   const value: Question = {
     id: view.getUint16(0),
-    name: name.name.toLowerCase(),
-    type: view.getUint16(name.end),
+    ...asked,
     class: view.getUint16(name.end + 2),
     recursionDesired: (flags & RD) !== 0,
     edns,
