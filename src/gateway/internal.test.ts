@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { address, allow, gateway, get } from './gateway.fixture.ts';
+import { Session } from './session.ts';
 
 const NAME = 'clawctl.internal';
 
@@ -60,6 +61,19 @@ describe('clawctl.internal', () => {
     );
     expect(items.length).toBe(100);
     expect(items[0].port).toBe(1_299);
+  });
+
+  test('has what other processes refused where it belongs in time', () => {
+    const session = new Session('bot', 's1');
+    const refusal = { agent: 'bot', reason: 'no-rule', detail: null, suggestion: '' } as const;
+    for (const [host, time] of [
+      ['second.test', 2_000],
+      ['third.test', 3_000],
+      ['first.test', 1_000],
+    ] as const)
+      session.remember({ ...refusal, host, port: 443, time });
+    const { items } = JSON.parse(session.refusalsJson()) as { items: { host: string }[] };
+    expect(items.map(({ host }) => host)).toEqual(['third.test', 'second.test', 'first.test']);
   });
 
   test('is as strict as anything else', async () => {

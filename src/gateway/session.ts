@@ -73,24 +73,26 @@ export class Session {
     }
   }
 
-  /** Latest first. */
   refusalsText(): string {
     if (this.#refusals.size === 0) return 'Clawctl Egress has refused nothing in this session.\n';
-    const lines = [...this.#refusals.values()]
-      .reverse()
-      .map(
-        ({ refusal, count }) =>
-          `${new Date(refusal.time).toISOString()} ${refusalLine(refusal)}${count > 1 ? ` (${count} times)` : ''}\n`,
-      );
+    const lines = this.#latestFirst().map(
+      ({ refusal, count }) =>
+        `${new Date(refusal.time).toISOString()} ${refusalLine(refusal)}${count > 1 ? ` (${count} times)` : ''}\n`,
+    );
     return `What Clawctl Egress refused or could not reach, latest first:\n${lines.join('')}`;
   }
 
   refusalsJson(): string {
-    const items = [...this.#refusals.values()].reverse().map(({ refusal, count }) => ({
+    const items = this.#latestFirst().map(({ refusal, count }) => ({
       time: new Date(refusal.time).toISOString(),
       ...refusalSeen(refusal),
       count,
     }));
     return `${JSON.stringify({ schema: 'clawctl.egress.session-refusals/v1', items })}\n`;
+  }
+
+  /** Those of other processes come a moment later. */
+  #latestFirst(): Counted[] {
+    return [...this.#refusals.values()].reverse().sort((a, b) => b.refusal.time - a.refusal.time);
   }
 }
