@@ -17,6 +17,7 @@ import {
   parseSocksCredentials,
   parseSocksGreeting,
   parseSocksRequest,
+  type SocksCredentials,
   USER_AND_PASSWORD,
 } from '../wire/socks5.ts';
 import { type Aim, type Arrival, aimAt } from './arrival.ts';
@@ -72,6 +73,8 @@ export class Greeting implements SocketHandler, Waiter {
   /** How much of `#held` was seen by a parser that wanted more. */
   #seen = 0;
   #identified: Identified | null = null;
+  /** Whether a client of SOCKS5 that is asked for credentials could have done without. */
+  #offersNone = false;
   readonly #deadline: number;
 
   /** `address`: of the peer; null where it has none, or nobody needs to know. */
@@ -214,13 +217,14 @@ export class Greeting implements SocketHandler, Waiter {
   #readMethods(): boolean {
     const methods = this.#taken(parseSocksGreeting(this.#held.bytes), 'socks-malformed');
     if (methods === null) return false;
+    this.#offersNone = methods.includes(NO_AUTHENTICATION);
     if (methods.includes(USER_AND_PASSWORD)) {
       this.near.write(Uint8Array.of(SOCKS_VERSION, USER_AND_PASSWORD));
       this.#step = 'credentials';
       return true;
     }
     const identity = this.#identify(null);
-    if (!identity.ok || !methods.includes(NO_AUTHENTICATION)) {
+    if (!identity.ok || !this.#offersNone) {
       const reason = identity.ok ? 'credentials-missing' : identity.reason;
       return this.#refuse(this.context.unidentified, null, because(reason), SOCKS_DOOR_NO_METHOD);
     }
@@ -233,13 +237,22 @@ export class Greeting implements SocketHandler, Waiter {
   #readCredentials(): boolean {
     const credentials = this.#taken(parseSocksCredentials(this.#held.bytes), 'socks-malformed');
     if (credentials === null) return false;
-    const identity = this.#identify(credentials);
+    const identity = this.#identifyBySocks(credentials);
     if (!identity.ok)
       return this.#refuse(this.context.unidentified, null, because(identity.reason), SOCKS_DOOR_NO_AGENT);
     this.#identified = identity;
     this.near.write(Uint8Array.of(1, 0));
     this.#step = 'request';
     return true;
+  }
+
+  /**
+   * An empty password is none: every JVM offers both methods, and sends the name of its user with one when it was given
+   * no credentials. Who offers to be asked for nothing is then known as if nothing had been asked.
+   */
+  #identifyBySocks(credentials: SocksCredentials): Identity {
+    if (credentials.password !== '') return this.#identify(credentials);
+    return this.#offersNone ? this.#identify(null) : { ok: false, reason: 'credentials-missing' };
   }
 
   #readRequest(): boolean {

@@ -30,6 +30,27 @@ describe('SOCKS5', () => {
       expect((await (await proxy.say(sent, cut)).untilText('server')).text).toBe(answer);
   });
 
+  test('takes an empty password for none where no credentials would do, as every JVM sends it', async () => {
+    const server = origin((end) => end.send('server'));
+    const shared = `agents: { bot: { from: [127.0.0.1] } }\n${policy}`;
+    for (const proxy of [
+      proxied({ policy, originPort: server.port }),
+      proxied({ policy: shared, originPort: server.port, proxy: { agent: null } }),
+    ]) {
+      const sent =
+        socks.greetingWithPassword + socks.credentials('root', '') + socks.request('good.test', 22);
+      const answer = `${socks.chosenPassword + socks.known + socks.reply(0)}server`;
+      for (let cut = 0; cut < sent.length; cut += 3)
+        expect((await (await proxy.say(sent, cut)).untilText('server')).text).toBe(answer);
+      expect(proxy.recorder.events[0]).toMatchObject({ agent: 'bot', verdict: 'allow' });
+      // Who offers nothing but credentials has said that it has some.
+      const insisting = `\x05\x01\x02${socks.credentials('root', '')}`;
+      const refused = await (await proxy.say(insisting)).untilEnded();
+      expect(refused.text).toBe(socks.chosenPassword + socks.unknown);
+      expect(proxy.recorder.events.at(-1)).toMatchObject({ agent: '-', reason: 'credentials-missing' });
+    }
+  });
+
   test('is judged inside the tunnel like any other', async () => {
     const server = origin((end) => void end.untilText('\r\n\r\n').then(() => end.send('answer')));
     const proxy = proxied({ policy, originPort: server.port });
@@ -126,7 +147,7 @@ describe('a refused SOCKS5 request', () => {
         'credentials-wrong',
       ],
       [asked + credentials(long, long) + request, socks.chosenPassword + socks.unknown, 'credentials-wrong'],
-      [asked + credentials('bot', '') + request, socks.chosenPassword + socks.unknown, 'socks-malformed'],
+      [asked + credentials('bot', '') + request, socks.chosenPassword + socks.unknown, 'credentials-missing'],
       [`${asked}\x05\x03bot`, socks.chosenPassword + socks.unknown, 'socks-malformed'],
       ['\x05\x00', socks.noMethod, 'socks-malformed'],
     ] as const) {

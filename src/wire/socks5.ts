@@ -1,6 +1,6 @@
 /**
- * What a SOCKS5 client sends before its tunnel begins (RFC 1928, RFC 1929), read strictly: lengths of at least one,
- * a reserved octet of zero, no version but the ones these name.
+ * What a SOCKS5 client sends before its tunnel begins (RFC 1928, RFC 1929), read strictly: lengths of at least one but
+ * for a password's, a reserved octet of zero, no version but the ones these name.
  */
 import { type Address, addressOf } from '../names/address.ts';
 import type { Parsed } from './parsed.ts';
@@ -15,6 +15,7 @@ export const CONNECT = 1;
 export interface SocksCredentials {
   /** One character an octet. */
   user: string;
+  /** Perhaps empty. */
   password: string;
 }
 
@@ -46,7 +47,7 @@ export function parseSocksGreeting(bytes: Uint8Array): Parsed<Uint8Array> {
   return bytes.length < end ? MORE : { state: 'value', value: bytes.slice(2, end), end };
 }
 
-/** User and password (RFC 1929 section 2): both have 1 to 255 octets. */
+/** User and password (RFC 1929 section 2): 1 to 255 octets, though clients without a password send an empty one. */
 export function parseSocksCredentials(bytes: Uint8Array): Parsed<SocksCredentials> {
   if (bytes.length < 1) return MORE;
   if (bytes[0] !== SUBNEGOTIATION_VERSION) return malformed('the version of the credentials is not 1');
@@ -55,7 +56,6 @@ export function parseSocksCredentials(bytes: Uint8Array): Parsed<SocksCredential
   if (userEnd === 2) return malformed('the user is empty');
   if (bytes.length < userEnd + 1) return MORE;
   const end = userEnd + 1 + bytes[userEnd]!;
-  if (end === userEnd + 1) return malformed('the password is empty');
   if (bytes.length < end) return MORE;
   const value = { user: text(bytes, 2, userEnd), password: text(bytes, userEnd + 1, end) };
   return { state: 'value', value, end };
