@@ -209,6 +209,19 @@ describe('a refused CONNECT', () => {
       expect([server.ends.length, proxy.asked]).toEqual([0, []]);
     });
 
+  test('is recorded with its agent and its target, as far as both are known', async () => {
+    const shared = `agents: { bot: { from: [127.0.0.1] } }\n${policy}`;
+    const proxy = proxied({ policy: shared, proxy: { agent: null } });
+    for (const [sent, told, host, port] of [
+      [connectTo('good.test:22', basic('bot', TOKEN).repeat(2)), 'appears twice', 'good.test', 22],
+      [connectTo('good.test'), 'not a host and a port', '0.0.0.0', 0],
+    ] as const) {
+      expect((await (await proxy.say(sent)).untilEnded()).text).toContain(told);
+      const reason = 'http-malformed';
+      expect(proxy.recorder.events.at(-1)).toMatchObject({ agent: 'bot', host, port, reason });
+    }
+  });
+
   test('to what cannot be reached is told 502', async () => {
     const proxy = proxied({ policy, names: { 'good.test': ['127.0.0.1'] }, originPort: 1 });
     const client = await (await proxy.say(connectTo('good.test:22'))).untilEnded();

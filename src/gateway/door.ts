@@ -23,6 +23,12 @@ const connectDoor = (json: boolean): Door => ({
 export const CONNECT_DOOR = connectDoor(false);
 export const CONNECT_DOOR_JSON = connectDoor(true);
 
+/** What is wrong with a CONNECT whose target could be read all the same. */
+export const connectDoorSaying = (detail: string): Door => ({
+  ...CONNECT_DOOR,
+  refusal: ({ reason }) => httpRefusalOfUnknown(reason, detail),
+});
+
 /** Replies of RFC 1928 section 6. */
 const SUCCEEDED = 0;
 const FAILED = 1;

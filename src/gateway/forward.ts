@@ -216,7 +216,8 @@ export class Forward implements SocketHandler, Asker, Waiter {
     close: boolean,
   ): boolean {
     new Rows(session, this.context.around, this.#since).deny('http', target, decision, problem.reason);
-    return this.#explain(head, session, target, problem, close);
+    // What is malformed is told as such, and is the last: a second reading could name another target.
+    return this.#explain(head, session, problem.reason === 'http-malformed' ? null : target, problem, close);
   }
 
   #explain(
@@ -360,11 +361,8 @@ export class Forward implements SocketHandler, Asker, Waiter {
   /** The client did not do its part in time. */
   #expire(): void {
     this.#deadline = NEVER;
-    if (this.#step === 'head') {
-      this.#refuseHead('head-late', 'the head of the request');
-      return;
-    }
-    this.close();
+    if (this.#step === 'head') this.#refuseHead('head-late', 'the head of the request');
+    else this.close();
   }
 
   /** The answer under way is the last. */

@@ -71,6 +71,25 @@ describe('refused is', () => {
     });
 });
 
+test('what is malformed is recorded with its agent and its target, where both could be read', async () => {
+  const shared = `agents: { bot: { from: [127.0.0.1] } }\n${policy}`;
+  const proxy = forwarding(shared, answering(ok()), { proxy: { agent: null } });
+  const twice = basic('bot', TOKEN) + basic('bot', TOKEN);
+  for (const [request, host, port] of [
+    [ask('good.test:8080', '/', twice), 'good.test', 8080],
+    [ask('good.test', '//bad.test/'), 'good.test', 80],
+  ] as const) {
+    const client = await (await proxy.say(request)).untilEnded();
+    expect(reasonOf(client.text)).toBe('http-malformed');
+    expect(proxy.recorder.events.at(-1)).toMatchObject({
+      agent: 'bot',
+      host,
+      port,
+      reason: 'http-malformed',
+    });
+  }
+});
+
 test('without credentials nothing leaves, and the client learns how to give them', async () => {
   const server = answering(ok());
   const proxy = forwarding(policy, server, { proxy: { agent: null } });

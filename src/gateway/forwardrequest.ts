@@ -53,16 +53,13 @@ export function judgeRequest(context: ForwardContext, near: Socket, head: Reques
   const authorization = authorizationOf(head);
   const sender = context.senderOf(near, authorization.value);
   const { session } = sender;
-  const refused = (reason: Problem['reason'], detail: string | null = null): Judged => {
-    return { kind: 'refused', session, target: null, decision: null, problem: { reason, detail } };
+  const target = targetOf(head, session.agent);
+  const refused = (reason: Problem['reason'], detail: string | null = null, at = target): Judged => {
+    return { kind: 'refused', session, target: at, decision: null, problem: { reason, detail } };
   };
   if (authorization.twice) return refused('http-malformed', 'Proxy-Authorization appears twice');
-  const target = targetOf(head, session.agent);
-  if (!sender.ok) {
-    const problem = { reason: sender.reason, detail: null };
-    return { kind: 'refused', session, target, decision: null, problem };
-  }
-  if (head.form !== 'absolute') return refused('not-proxy', 'the target is not an http URL');
+  if (!sender.ok) return refused(sender.reason);
+  if (head.form !== 'absolute') return refused('not-proxy', 'the target is not an http URL', null);
   if (target === null) return refused(hostProblem(head.host?.name ?? '').reason);
   const path = originForm(head.method, head.target);
   if (path === null) return refused('http-malformed', 'the path begins with two slashes');

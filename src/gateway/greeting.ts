@@ -25,6 +25,7 @@ import { credentialsIn } from './credentials.ts';
 import {
   CONNECT_DOOR,
   CONNECT_DOOR_JSON,
+  connectDoorSaying,
   type Door,
   SOCKS_DOOR,
   SOCKS_DOOR_NO_AGENT,
@@ -197,20 +198,32 @@ export class Greeting implements SocketHandler, Waiter {
   #connect(head: RequestHead): void {
     let authorization: string | null = null;
     let accept: string | undefined;
+    const { name, port } = head.host!;
+    const aim = aimAt(name, port!);
     for (const [name, value] of head.headers) {
       const field = name.toLowerCase();
       if (field === 'accept') accept ??= value;
       if (field !== 'proxy-authorization') continue;
       if (authorization !== null) {
-        this.#refuseUnread('http-malformed', 'Proxy-Authorization appears twice');
+        this.#refuseTwice(aim);
         return;
       }
       authorization = value;
     }
     const door = accept !== undefined && wantsJson(accept) ? CONNECT_DOOR_JSON : CONNECT_DOOR;
     const identity = this.#identify(authorization === null ? null : credentialsIn(authorization));
-    const { name, port } = head.host!;
-    this.#arrive(identity, aimAt(name, port!), door);
+    this.#arrive(identity, aim, door);
+  }
+
+  /** Nobody can say which credentials were meant. */
+  #refuseTwice(aim: Aim | Problem): void {
+    const detail = 'Proxy-Authorization appears twice';
+    this.#refuse(
+      this.#sessionUnread(),
+      placeIn(aim),
+      { reason: 'http-malformed', detail },
+      connectDoorSaying(detail),
+    );
   }
 
   /** Whoever can give credentials is asked for them, so that wrong ones are seen. */
@@ -224,10 +237,9 @@ export class Greeting implements SocketHandler, Waiter {
       return true;
     }
     const identity = this.#identify(null);
-    if (!identity.ok || !this.#offersNone) {
-      const reason = identity.ok ? 'credentials-missing' : identity.reason;
-      return this.#refuse(this.context.unidentified, null, because(reason), SOCKS_DOOR_NO_METHOD);
-    }
+    if (!identity.ok)
+      return this.#refuse(this.context.unidentified, null, because(identity.reason), SOCKS_DOOR_NO_METHOD);
+    if (!this.#offersNone) return this.#refuseUnread('socks-malformed', 'no method that we know is offered');
     this.#identified = identity;
     this.near.write(Uint8Array.of(SOCKS_VERSION, NO_AUTHENTICATION));
     this.#step = 'request';
@@ -261,21 +273,27 @@ export class Greeting implements SocketHandler, Waiter {
     const identity = this.#identified!;
     const { command, host, port } = request;
     const aim = typeof host === 'string' ? aimAt(host, port) : aimAtAddress(host, port);
-    if (command !== CONNECT) this.#arrive(identity, because('socks-command'), SOCKS_DOOR);
+    if (command !== CONNECT) this.#refuseCommand(identity, aim);
     else this.#arrive(identity, aim, host === null ? SOCKS_DOOR_UNKNOWN_TYPE : SOCKS_DOOR);
     return false;
   }
 
+  /** Recorded with where it wanted to go, if that is a place at all. */
+  #refuseCommand({ agent }: Identified, aim: Aim | Problem): void {
+    this.#refuse(this.context.sessionOf(agent), placeIn(aim), because('socks-command'), SOCKS_DOOR);
+  }
+
   #identify(credentials: { user: string; password: string } | null): Identity {
     const { around, agent } = this.context;
-    return around.identities.identify({ address: this.address, listenerAgent: agent, credentials });
+    // Until the balancer has said for whom it speaks, the address is its own.
+    const address = this.#step === 'balancer' ? null : this.address;
+    return around.identities.identify({ address, listenerAgent: agent, credentials });
   }
 
   #arrive(identity: Identity, aim: Aim | Problem, door: Door): void {
     const { context } = this;
     if (!identity.ok) {
-      const known = 'reason' in aim ? null : aim;
-      this.#refuse(context.unidentified, known, because(identity.reason), door);
+      this.#refuse(context.unidentified, placeIn(aim), because(identity.reason), door);
       return;
     }
     const session = context.sessionOf(identity.agent);
@@ -290,10 +308,14 @@ export class Greeting implements SocketHandler, Waiter {
   }
 
   /** What was asked for could not be read, or not to its end. */
-  #refuseUnread(reason: Reason, detail: string | null, isTold = true): void {
-    const agent = this.#identified?.agent ?? null;
-    const session = agent === null ? this.context.unidentified : this.context.sessionOf(agent);
-    this.#refuse(session, null, { reason, detail }, isTold ? DOORS[this.#step] : null);
+  #refuseUnread(reason: Reason, detail: string | null, isTold = true): false {
+    return this.#refuse(this.#sessionUnread(), null, { reason, detail }, isTold ? DOORS[this.#step] : null);
+  }
+
+  /** Whose it is as far as anybody knows: credentials that could not be read leave the listener and the address. */
+  #sessionUnread(): Session {
+    const identity = this.#identified ?? this.#identify(null);
+    return identity.ok ? this.context.sessionOf(identity.agent) : this.context.unidentified;
   }
 
   #refuse(session: Session, aim: Aim | null, refused: Problem, door: Door | null): false {
@@ -303,6 +325,9 @@ export class Greeting implements SocketHandler, Waiter {
     return false;
   }
 }
+
+/** For the record: null where it is none. */
+const placeIn = (aim: Aim | Problem): Aim | null => ('reason' in aim ? null : aim);
 
 /** Null: an address of a type that does not exist. */
 function aimAtAddress(address: Address | null, port: number): Aim | Problem {

@@ -115,6 +115,8 @@ describe('behind a balancer', () => {
       const client = await (await gate.say(said + connectTo('good.test:22'))).untilEnded();
       expect(client.text).toStartWith('HTTP/1.1 407 ');
     }
+    await (await gate.say(header(0x31))).untilClosed();
+    expect(gate.recorder.events.map(({ agent }) => agent)).toEqual(['-', '-', '-']);
   });
 
   test('the header must come first, and be right', async () => {

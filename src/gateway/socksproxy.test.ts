@@ -164,6 +164,31 @@ describe('a refused SOCKS5 request', () => {
     expect(JSON.stringify(proxy.recorder.events)).not.toContain(TOKEN);
   });
 
+  test('is recorded with its agent and its target, as far as both are known', async () => {
+    const proxy = proxied({ policy });
+    for (const [sent, answer, host, port, reason] of [
+      [
+        to(socks.request('good.test', 22, 2)),
+        socks.chosen + socks.reply(7),
+        'good.test',
+        22,
+        'socks-command',
+      ],
+      [
+        to(socks.request('good.test', 53, 3)),
+        socks.chosen + socks.reply(7),
+        'good.test',
+        53,
+        'socks-command',
+      ],
+      ['\x05\x01\x01', socks.noMethod, '0.0.0.0', 0, 'socks-malformed'],
+      ['\x05\x00', socks.noMethod, '0.0.0.0', 0, 'socks-malformed'],
+    ] as const) {
+      expect((await (await proxy.say(sent)).untilEnded()).text).toBe(answer);
+      expect(proxy.recorder.events.at(-1)).toMatchObject({ agent: 'bot', host, port, reason });
+    }
+  });
+
   test('with wrong credentials is refused even where the listener itself would do', async () => {
     const proxy = proxied({ policy });
     const sent = socks.greetingWithPassword + socks.credentials('bot', 'wrong');
