@@ -4,6 +4,7 @@ import { Failure } from '../base/failure.ts';
 import { pathsOf } from '../base/paths.ts';
 import { loadPolicy } from '../config/load.ts';
 import { isFolded } from '../events/distinct.ts';
+import { UNREAD_HOST } from '../events/event.ts';
 import { type Blocked, openQueries } from '../events/queries.ts';
 import { additionFor, shellQuoted } from '../gateway/refusal.ts';
 import { classOf } from '../names/addressclass.ts';
@@ -84,6 +85,7 @@ function namesAllowedNow(paths: ReturnType<typeof pathsOf>): LookalikeIndex | nu
 }
 
 function noteOn({ host: text }: Blocked, allowed: LookalikeIndex | null): string | null {
+  if (text === UNREAD_HOST) return 'what was asked for could not be read';
   const host = isFolded(text) ? null : parseHost(text);
   if (host === null) return isFolded(text) ? 'many hosts, counted together' : null;
   return imitationOf(host, allowed) ?? placeOf(host);

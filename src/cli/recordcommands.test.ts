@@ -1,7 +1,7 @@
 /** The commands about what happened, over a store that a gateway has written. */
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
-import type { DecisionEvent } from '../events/event.ts';
+import { type DecisionEvent, UNREAD_HOST } from '../events/event.ts';
 import { openRecorder } from '../events/recorder.ts';
 import type { Reason } from '../policy/reason.ts';
 import { createPerson, type Person } from './person.fixture.ts';
@@ -44,6 +44,20 @@ async function record(...events: DecisionEvent[]): Promise<void> {
 }
 
 describe('blocked', () => {
+  test('shows what could not be read as no host, and never for the one that a command is about', async () => {
+    await record(decision(UNREAD_HOST, 'socks-malformed', { port: 0 }));
+    const { out, err } = await person.type('egress blocked');
+    expect(out).toContain(`${UNREAD_HOST}\t0\tcurl\tsocks-malformed`);
+    expect(out).toContain('what was asked for could not be read');
+    expect(err).not.toContain('explain');
+    const [item] = (await person.json('egress blocked --json')).items;
+    expect(item).toMatchObject({ host: UNREAD_HOST, port: 0, note: 'what was asked for could not be read' });
+    const stats = await person.json('egress stats --json');
+    expect(stats).toMatchObject({ new_blocked_hosts: [], top_blocked: [{ host: UNREAD_HOST }] });
+    const explained = await person.type('egress explain 1');
+    expect([explained.code, explained.out]).toEqual([0, expect.stringContaining(UNREAD_HOST)]);
+  });
+
   test('groups refusals and ends with what to type', async () => {
     await record(
       decision('attacker.com', 'no-rule', { connection: 1 }),

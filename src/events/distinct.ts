@@ -12,7 +12,10 @@ const LIMITS = [
 
 export const OTHER_HOSTS = '(other)';
 
-/** Whether a recorded host stands for many: `(example.com)` for hosts below that domain, `(other)` for any. */
+/**
+ * Whether a recorded host stands for many, `(example.com)` for hosts below that domain, `(other)` for any; or for none that
+ * could be read, as `(unread)` does.
+ */
 export function isFolded(host: string): boolean {
   return host.startsWith('(');
 }

@@ -5,6 +5,12 @@
 import type { Verdict } from '../policy/decision.ts';
 import type { Reason } from '../policy/reason.ts';
 
+/**
+ * Stands for the host, with the port 0, where nobody could read what was asked for. In parentheses, as all that is no
+ * host: an address would be taken for one that somebody wanted to reach.
+ */
+export const UNREAD_HOST = '(unread)';
+
 interface Common {
   /** Wall time, milliseconds since the Unix epoch. */
   time: number;
@@ -19,7 +25,7 @@ export interface DecisionEvent extends Common {
   /** Unique within the session; shared by the rows of one connection or HTTP request. */
   connection: number;
   protocol: 'tcp' | 'http' | 'udp' | 'icmp' | 'other';
-  /** Name or canonical address; never text that a parser refused. */
+  /** Name or canonical address, or `(unread)`; never text that a parser refused. */
   host: string;
   port: number;
   verdict: Verdict;

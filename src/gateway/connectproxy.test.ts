@@ -214,7 +214,7 @@ describe('a refused CONNECT', () => {
     const proxy = proxied({ policy: shared, proxy: { agent: null } });
     for (const [sent, told, host, port] of [
       [connectTo('good.test:22', basic('bot', TOKEN).repeat(2)), 'appears twice', 'good.test', 22],
-      [connectTo('good.test'), 'not a host and a port', '0.0.0.0', 0],
+      [connectTo('good.test'), 'not a host and a port', '(unread)', 0],
     ] as const) {
       expect((await (await proxy.say(sent)).untilEnded()).text).toContain(told);
       const reason = 'http-malformed';
@@ -259,7 +259,7 @@ describe('a refused CONNECT', () => {
     const proxy = proxied({ policy, options: { times: { head: 100 } } });
     const client = await (await proxy.say('CONNECT good.test:443 HT')).untilEnded();
     expect(client.text).toStartWith('HTTP/1.1 408 ');
-    await proxy.recorded('tcp 0.0.0.0:0 deny head-late');
+    await proxy.recorded('tcp (unread):0 deny head-late');
     const ended = await proxy.say('CONNECT good');
     ended.socket.end();
     await ended.untilEnded();

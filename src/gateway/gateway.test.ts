@@ -53,7 +53,7 @@ describe('what no rule allows', () => {
     const unknown = gateway({ policy: allow('good.test'), options: { destinationOf: () => null } });
     const lost = await unknown.client('good.test', 80);
     await lost.untilClosed();
-    expect(unknown.recorder.lines).toEqual(['tcp 0.0.0.0:0 deny unknown-target']);
+    expect(unknown.recorder.lines).toEqual(['tcp (unread):0 deny unknown-target']);
 
     const server = origin();
     const fence = gateway({

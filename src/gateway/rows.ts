@@ -1,5 +1,5 @@
 /** The rows of one connection: its decision, perhaps a refusal, its close; one set for each HTTP request. */
-import type { CloseEvent, DecisionEvent, RefusalEvent } from '../events/event.ts';
+import { type CloseEvent, type DecisionEvent, type RefusalEvent, UNREAD_HOST } from '../events/event.ts';
 import { hostText } from '../names/host.ts';
 import { ruleText } from '../policy/decide.ts';
 import type { Decision, Target } from '../policy/decision.ts';
@@ -153,7 +153,7 @@ export class Rows {
       session: this.session.id,
       connection,
       protocol,
-      host: target === null ? '0.0.0.0' : hostText(target.host),
+      host: target === null ? UNREAD_HOST : hostText(target.host),
       port: target?.port ?? 0,
       verdict: reason === decision?.reason ? decision.verdict : 'deny',
       reason,

@@ -156,7 +156,7 @@ describe('a refused SOCKS5 request', () => {
         expect([cut, client.text, proxy.recorder.lines.at(-1)]).toEqual([
           cut,
           answer,
-          `tcp 0.0.0.0:0 deny ${reason}`,
+          `tcp (unread):0 deny ${reason}`,
         ]);
       }
     }
@@ -181,8 +181,8 @@ describe('a refused SOCKS5 request', () => {
         53,
         'socks-command',
       ],
-      ['\x05\x01\x01', socks.noMethod, '0.0.0.0', 0, 'socks-malformed'],
-      ['\x05\x00', socks.noMethod, '0.0.0.0', 0, 'socks-malformed'],
+      ['\x05\x01\x01', socks.noMethod, '(unread)', 0, 'socks-malformed'],
+      ['\x05\x00', socks.noMethod, '(unread)', 0, 'socks-malformed'],
     ] as const) {
       expect((await (await proxy.say(sent)).untilEnded()).text).toBe(answer);
       expect(proxy.recorder.events.at(-1)).toMatchObject({ agent: 'bot', host, port, reason });
@@ -199,7 +199,7 @@ describe('a refused SOCKS5 request', () => {
     const proxy = proxied({ policy, options: { times: { head: 100 } } });
     const slow = await (await proxy.say(`${socks.greeting}\x05\x01\0\x03\xffaa`)).untilEnded();
     expect(slow.text).toBe(socks.chosen + socks.reply(1));
-    await proxy.recorded('tcp 0.0.0.0:0 deny head-late');
+    await proxy.recorded('tcp (unread):0 deny head-late');
     const cut = await proxy.say(`${socks.greeting}\x05\x01\0`);
     cut.socket.end();
     expect((await cut.untilEnded()).text).toBe(socks.chosen + socks.reply(1));

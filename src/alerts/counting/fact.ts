@@ -3,6 +3,7 @@
  * of them a second are not worth a new one each.
  */
 import { OTHER_HOSTS } from '../../events/distinct.ts';
+import { UNREAD_HOST } from '../../events/event.ts';
 import { registrableDomain } from '../../names/suffix.ts';
 import type { Metric } from '../../policy/alerts/condition.ts';
 import type { Reason } from '../../policy/reason.ts';
@@ -88,7 +89,8 @@ export class Fact {
 }
 
 function domainOf(host: string): string {
-  if (host === OTHER_HOSTS || host.includes(':') || /^[\d.]+$/.test(host)) return host;
+  if (host === OTHER_HOSTS || host === UNREAD_HOST || host.includes(':') || /^[\d.]+$/.test(host))
+    return host;
   const name = host.startsWith('(') ? host.slice(1, -1) : host;
   return registrableDomain(name) ?? name;
 }

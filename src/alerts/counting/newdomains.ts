@@ -1,5 +1,5 @@
 /** Which registrable domains were refused before, and when first: one that never was is worth telling. */
-import { isFolded, OTHER_HOSTS } from '../../events/distinct.ts';
+import { isFolded } from '../../events/distinct.ts';
 
 /** Past twice these the ones known longest are forgotten, and would be new again. */
 const MOST = 50_000;
@@ -11,7 +11,7 @@ export class NewDomains {
 
   /** Whether a refusal at this time is the first of the domain. */
   see(domain: string | null, time: number): boolean {
-    if (domain === null || domain === OTHER_HOSTS || this.#get(domain) !== null) return false;
+    if (domain === null || isFolded(domain) || this.#get(domain) !== null) return false;
     this.#set(domain, time);
     return true;
   }
@@ -19,7 +19,7 @@ export class NewDomains {
   /** It was refused before; the earliest time counts. */
   know(domain: string, time: number): void {
     const known = this.#get(domain);
-    if (domain !== OTHER_HOSTS && (known === null || time < known)) this.#set(domain, time);
+    if (!isFolded(domain) && (known === null || time < known)) this.#set(domain, time);
   }
 
   /** A refusal at this time is yet to be seen. */

@@ -87,6 +87,7 @@ describe('lookalike', () => {
       null,
     );
     expect(detector.see(decision('(githb.com)'))).toBe(null);
+    expect(detector.see(decision('(unread)'))).toBe(null);
     policy = policyOf('allow: [example.org]');
     expect(detector.see(decision('githb.com'))).toBe(null);
     expect(detector.see(decision('exampel.org'))).not.toBe(null);
@@ -98,7 +99,7 @@ describe('risky_tld', () => {
     const detector = detectorOf('risky_tld', POLICY);
     for (const host of ['x.tk', 'a.b.xyz', '(evil.top)'])
       expect(textOf(detector.see(decision(host)))).toContain('where many domains do harm');
-    for (const host of ['x.com', 'tk.com', '203.0.113.7', '(other)', 'localhost'])
+    for (const host of ['x.com', 'tk.com', '203.0.113.7', '(other)', '(unread)', 'localhost'])
       expect(detector.see(decision(host))).toBe(null);
     expect(detector.see(allowed('bot', 'x.tk', 0))).toBe(null);
     expect(detector.see(decision('x.tk', { verdict: 'allow', wouldDeny: true }))).not.toBe(null);
