@@ -25,9 +25,10 @@ import { gateFor } from './firstbytes.ts';
 import { because, type Judge, type Problem } from './gates.ts';
 import { HttpGate } from './httpgate.ts';
 import { INTERNAL_NAME, InternalAnswer } from './internal.ts';
-import { isFailure, type Refusal, refusalOf, refusalOfUnread } from './refusal.ts';
+import { isFailure, type Refusal } from './refusal.ts';
 import { Rows } from './rows.ts';
 import type { Surroundings } from './surroundings.ts';
+import { tellRefusal } from './telling.ts';
 import { countUp, Slot } from './usage.ts';
 
 /** How far it has come. `refused`: not closed yet, because the client is being told why. */
@@ -192,8 +193,12 @@ export class Connection implements Judge {
   #countUp = (octets: number): boolean => {
     if (!this.#isLive()) return false;
     const left = countUp(this.around.usage, this.#target!.agent, this.#rules, octets);
-    if (typeof left === 'string') this.#cut(left);
-    else this.#rules = left;
+    if (typeof left !== 'string') this.#rules = left;
+    else {
+      // Too late for words: what went before may be in the middle of something.
+      this.#recordRefusal(because(left));
+      this.#relay.reset();
+    }
     return typeof left !== 'string';
   };
 
@@ -283,13 +288,7 @@ export class Connection implements Judge {
     this.#stage = 'refused';
     this.onRefused(this);
     if (!isFailure(problem.reason)) this.#rows.refuse(problem);
-    const now = this.around.clock.now();
-    const target = this.#target;
-    this.#refusal =
-      target === null ? refusalOfUnread(now, session.agent, problem) : refusalOf(now, target, problem);
-    if (target === null || refused !== null) return;
-    session.remember(this.#refusal);
-    this.around.onRefusal(this.#refusal);
+    this.#refusal = tellRefusal(this.around, { session, target: this.#target }, problem, refused === null);
   }
 
   /** In the client's own protocol, as soon as it is known. `final`: there is nothing more to wait for. */

@@ -18,9 +18,10 @@ import { judgeRequest } from './forwardrequest.ts';
 import type { Problem } from './gates.ts';
 import { Gathered } from './gathered.ts';
 import { headerOf, internalAnswer } from './internal.ts';
-import { httpRefusal, httpRefusalOfUnknown, refusalOf, wantsJson } from './refusal.ts';
+import { httpRefusal, httpRefusalOfUnknown, wantsJson } from './refusal.ts';
 import { Rows } from './rows.ts';
 import type { Session } from './session.ts';
+import { tellRefusal } from './telling.ts';
 import { Slot } from './usage.ts';
 import type { Waiter } from './waiting.ts';
 
@@ -228,10 +229,7 @@ export class Forward implements SocketHandler, Asker, Waiter {
     close: boolean,
   ): boolean {
     if (target === null) return this.#say(httpRefusalOfUnknown(problem.reason, problem.detail), true);
-    const { around } = this.context;
-    const refusal = refusalOf(around.clock.now(), target, problem);
-    session.remember(refusal);
-    around.onRefusal(refusal);
+    const refusal = tellRefusal(this.context.around, { session, target }, problem);
     const json = wantsJson(headerOf(head, 'accept'));
     return this.#say(httpRefusal(refusal, { json, head: head.method === 'HEAD', close }), close);
   }

@@ -21,6 +21,7 @@ import type { Problem } from './gates.ts';
 import type { Gathered } from './gathered.ts';
 import { isFailure } from './refusal.ts';
 import { Rows } from './rows.ts';
+import { tellRefusal } from './telling.ts';
 import { countUp } from './usage.ts';
 
 /** `deciding`: its row is being written. `over`: nothing is done any more. */
@@ -176,7 +177,7 @@ export class Exchange implements SocketHandler, AnswerSituation {
     const pieces: Uint8Array[] = [];
     const progress = this.#body.push(held.bytes, pieces);
     if (progress.state === 'malformed') {
-      this.#malformed(progress.detail);
+      this.#stop({ reason: 'http-malformed', detail: progress.detail });
       return;
     }
     held.drop(progress.consumed);
@@ -187,11 +188,8 @@ export class Exchange implements SocketHandler, AnswerSituation {
 
   /** The client has ended: false where that is in the middle of its request. */
   clientEnded(): void {
-    if (!this.#sent) this.#malformed('the client ended within a request');
-  }
-
-  #malformed(detail: string): void {
-    this.#stop({ reason: 'http-malformed', detail });
+    if (this.#sent) return;
+    this.#stop({ reason: 'http-malformed', detail: 'the client ended within a request' });
   }
 
   #toOrigin(pieces: Uint8Array[]): void {
@@ -209,7 +207,7 @@ export class Exchange implements SocketHandler, AnswerSituation {
   #countUp = (octets: number): boolean => {
     if (this.#stage === 'over') return false;
     const left = countUp(this.context.usage, this.request.session.agent, this.#rules, octets);
-    if (typeof left === 'string') this.cut(left);
+    if (typeof left === 'string') this.#stop({ reason: left, detail: null });
     else this.#rules = left;
     return typeof left !== 'string';
   };
@@ -333,6 +331,8 @@ export class Exchange implements SocketHandler, AnswerSituation {
     const { begun } = this.#answer;
     const failure = isFailure(problem.reason);
     if (!failure) this.#rows.refuse(problem);
+    // Where the answer has begun nothing else says it.
+    if (!failure && begun) tellRefusal(this.context.around, this.request, problem);
     this.#over(!failure ? 'refused' : begun ? 'reset' : 'failed', problem.reason);
     this.#origin?.socket.reset();
     if (begun) this.asker.broken();

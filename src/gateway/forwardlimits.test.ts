@@ -226,15 +226,20 @@ describe('time limits', () => {
 });
 
 describe('what an agent may use up', () => {
-  test('octets to origins: beyond that its request is reset', async () => {
+  test('octets to origins: beyond that its request is refused', async () => {
     const server = answering(ok());
     const rule = allow('good.test', '80', ', limits: { bytes_up: 1 KB/day }');
     const proxy = forwarding(rule, server);
     const client = await proxy.say(ask('good.test'));
     await client.untilText('hello');
     client.send(`${upload(2_000)}${'x'.repeat(2_000)}`);
-    await client.untilClosed();
-    expect(proxy.recorder.lines.at(-1)).toBe('close good.test:80 reset limit-bytes-up');
+    await client.untilText('X-Clawctl-Reason: limit-bytes-up');
+    expect(client.text).toContain('HTTP/1.1 403 ');
+    expect(proxy.recorder.lines.slice(-2)).toEqual([
+      'refusal good.test:80 limit-bytes-up',
+      'close good.test:80 refused limit-bytes-up',
+    ]);
+    expect(proxy.refusals.map(({ reason }) => reason)).toEqual(['limit-bytes-up']);
     expect(server.ends.map(({ text }) => text).join('')).not.toContain('xx');
   });
 
@@ -254,6 +259,28 @@ describe('what an agent may use up', () => {
     expect(left()).toBeLessThan(10);
     while (left() > 0) await Bun.sleep(20);
     expect(client.ending).toBe(null);
+  });
+
+  test('octets to origins: where the answer has begun, or the protocol was changed, it is reset and recorded', async () => {
+    const upgrading = 'Connection: Upgrade\r\nUpgrade: websocket\r\n';
+    for (const [sent, head] of [
+      [ask('good.test', '/', 'Content-Length: 2000\r\n', 'POST'), ok().slice(0, -1)],
+      [ask('good.test', '/', upgrading), `HTTP/1.1 101 Switching Protocols\r\n${upgrading}\r\n`],
+    ] as const) {
+      const server = origin((end) => void end.untilText('\r\n\r\n').then(() => end.send(head)));
+      const rule = allow('good.test', '80', ', upgrade: [websocket], limits: { bytes_up: 1 KB/day }');
+      const proxy = forwarding(rule, server);
+      const client = await (await proxy.say(sent)).untilText('HTTP/1.1 ');
+      client.send('x'.repeat(2_000));
+      await client.untilClosed();
+      expect(proxy.recorder.lines).toEqual([
+        'http good.test:80 allow rule',
+        'refusal good.test:80 limit-bytes-up',
+        'close good.test:80 refused limit-bytes-up',
+      ]);
+      expect(proxy.refusals.map(({ reason }) => reason)).toEqual(['limit-bytes-up']);
+      expect(server.ends.map(({ text }) => text).join('')).not.toContain('xx');
+    }
   });
 
   test('connections: one more is told so, and one that has gone makes room', async () => {

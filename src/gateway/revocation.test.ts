@@ -172,10 +172,27 @@ describe('limits', () => {
     await (await server.nth(0)).until((end) => end.text.length === 600_000);
     client.send(new Uint8Array(600_000));
     await client.untilClosed();
-    await proxy.recorded('close good.test:22 reset limit-bytes-up');
-    const more = await (await proxy.say(connectTo('good.test:22'))).untilText(CONNECTED);
-    more.send(new Uint8Array(600_000));
-    await more.untilClosed();
+    await proxy.recorded('close good.test:22 refused limit-bytes-up');
+    expect(proxy.recorder.lines).toEqual([
+      'tcp good.test:22 allow rule',
+      'refusal good.test:22 limit-bytes-up',
+      'close good.test:22 refused limit-bytes-up',
+    ]);
+    expect(proxy.refusals.map(({ reason }) => reason)).toEqual(['limit-bytes-up']);
+    const asked = await (
+      await proxy.say(connectTo('clawctl.internal:80') + get('clawctl.internal'))
+    ).untilEnded();
+    expect(asked.text).toContain('good.test:22 refused (limit-bytes-up)');
+    const bySocks = socks.greeting + socks.request('good.test', 22);
+    for (const asking of [connectTo('good.test:22'), bySocks]) {
+      const more = await (await proxy.say(asking)).untilText(asking === bySocks ? socks.reply(0) : CONNECTED);
+      more.send(new Uint8Array(600_000));
+      await more.untilClosed();
+      expect(proxy.recorder.lines.slice(-2)).toEqual([
+        'refusal good.test:22 limit-bytes-up',
+        'close good.test:22 refused limit-bytes-up',
+      ]);
+    }
     expect(server.ends.reduce((sum, end) => sum + end.text.length, 0)).toBeLessThanOrEqual(1_000_000);
   });
 });
