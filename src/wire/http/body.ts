@@ -171,7 +171,7 @@ function createChunkedReader(bare: boolean): BodyReader {
 function readTrailerFields(bytes: Uint8Array): Field[] | string {
   const fields = readFields(bytes, 0, bytes.length, HEAD_LIMITS.fields);
   if (typeof fields === 'string') return fields;
-  const framing = readFraming(fields);
+  const framing = readFraming(fields, 'client');
   if (typeof framing === 'string') return framing;
   return framing.chunked || framing.length !== null || framing.hosts.length > 0
     ? 'a trailer frames or routes the message'

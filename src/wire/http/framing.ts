@@ -11,7 +11,7 @@ export interface Framing {
   hosts: string[];
   /** Options of Connection in lower case. */
   connection: string[];
-  /** Value of Upgrade in lower case. */
+  /** Value of Upgrade in lower case; of a response's several, joined by commas. */
   upgrade: string | null;
   expectContinue: boolean;
 }
@@ -19,11 +19,20 @@ export interface Framing {
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** Canonical decimal, so that nobody can read it as octal, and within what a number holds exactly. */
 const LENGTH = /^(0|[1-9][0-9]{0,14})$/;
-/** A hop that removed these because Connection names them would lose the framing. */
-const NEVER_HOP_BY_HOP = ['host', 'content-length', 'transfer-encoding'];
+/** Whose head it is. Trailers, whoever sends them, are read as strictly as a client's head. */
+export type Sender = 'client' | 'origin';
+
+/**
+ * A hop that removed these because Connection names them would lose the framing. Origins do name Transfer-Encoding, which
+ * RFC 9112 section 6.1 makes hop-by-hop anyway: we have read it by then, and say our own.
+ */
+const NEVER_HOP_BY_HOP: Record<Sender, readonly string[]> = {
+  client: ['host', 'content-length', 'transfer-encoding'],
+  origin: ['host', 'content-length'],
+};
 
 /** The framing, or what is wrong with it. */
-export function readFraming(fields: readonly Field[]): Framing | string {
+export function readFraming(fields: readonly Field[], sender: Sender): Framing | string {
   const framing: Framing = {
     length: null,
     chunked: false,
@@ -34,7 +43,7 @@ export function readFraming(fields: readonly Field[]): Framing | string {
   };
   for (const [name, value] of fields) {
     if (!LENGTHS.has(name.length)) continue;
-    const problem = readField(framing, name.toLowerCase(), value);
+    const problem = readField(framing, name.toLowerCase(), value, sender);
     if (problem !== null) return problem;
   }
   if (framing.chunked && framing.length !== null)
@@ -49,7 +58,7 @@ const LENGTHS: ReadonlySet<number> = new Set(
   ),
 );
 
-function readField(framing: Framing, name: string, value: string): string | null {
+function readField(framing: Framing, name: string, value: string, sender: Sender): string | null {
   switch (name) {
     case 'host':
       framing.hosts.push(value);
@@ -69,10 +78,11 @@ function readField(framing: Framing, name: string, value: string): string | null
     case 'transfer_encoding':
       return 'a header imitates one that frames the message';
     case 'connection':
-      return readConnection(framing, value);
+      return readConnection(framing, value, sender);
     case 'upgrade':
-      if (framing.upgrade !== null) return 'Upgrade appears twice';
-      framing.upgrade = value.toLowerCase();
+      // A client could mean either; an origin that does not switch now means nothing by it.
+      if (framing.upgrade !== null && sender === 'client') return 'Upgrade appears twice';
+      framing.upgrade = `${framing.upgrade === null ? '' : `${framing.upgrade}, `}${value.toLowerCase()}`;
       return null;
     case 'expect':
       if (framing.expectContinue) return 'Expect appears twice';
@@ -84,10 +94,12 @@ function readField(framing: Framing, name: string, value: string): string | null
   }
 }
 
-function readConnection(framing: Framing, value: string): string | null {
+function readConnection(framing: Framing, value: string, sender: Sender): string | null {
   for (const option of listed(value)) {
+    // RFC 9110 section 5.6.1.2: whoever receives a list skips its empty elements.
+    if (option === '') continue;
     if (!TOKEN.test(option)) return 'Connection is not a list of options';
-    if (NEVER_HOP_BY_HOP.includes(option)) return 'Connection names a header that frames the message';
+    if (NEVER_HOP_BY_HOP[sender].includes(option)) return 'Connection names a header that frames the message';
     framing.connection.push(option);
   }
   return null;

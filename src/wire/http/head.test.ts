@@ -76,6 +76,9 @@ describe('a request head', () => {
 
   test('says what becomes of the connection', () => {
     expect(headIn(get('Connection: Close, x')).close).toBe(true);
+    expect(headIn(get('Connection: close,')).close).toBe(true);
+    expect(headIn(get('Connection: , ,close,\t,x')).connection).toEqual(['close', 'x']);
+    expect(headIn(get('Connection:')).connection).toEqual([]);
     expect(headIn(request('GET / HTTP/1.0')).close).toBe(true);
     expect(headIn(request('GET / HTTP/1.0', 'Connection: keep-alive')).close).toBe(false);
     expect(headIn(get('Connection: Upgrade', 'Upgrade: WebSocket')).upgrade).toBe('websocket');
@@ -127,7 +130,8 @@ describe('refused is a request whose framing two servers could read differently'
   test('headers that imitate the framing or ask a hop to remove it', () => {
     refused(post('Transfer_Encoding: chunked'), post('Content_Length: 4'));
     refused(post('Connection: content-length', 'Content-Length: 51'), get('Connection: close, Host'));
-    refused(get('Connection: close,,x'), get('Connection: '));
+    refused(post('Connection: transfer-encoding', 'Transfer-Encoding: chunked'));
+    refused(get('Connection: ,,Host,'), get('Connection: ,content-length'), get('Connection: close x'));
     refused(get('Connection:\xa0close'), get('Connection: close,\xa0x'), get('Connection: close\xa0, x'));
     refused(post('Expect: y 100-continue'), post('Expect: 100-continue', 'Expect: 100-continue'));
     refused(get('Upgrade: websocket', 'Upgrade: h2c'));

@@ -60,7 +60,7 @@ export function parseRequestHead(bytes: Uint8Array, limits: HeadLimits, seen = 0
   if (head.state !== 'end') return head;
   const headers = readFields(bytes, lineEnd + 2, head.end, limits.fields, text);
   if (typeof headers === 'string') return malformed(headers);
-  const framing = readFraming(headers);
+  const framing = readFraming(headers, 'client');
   if (typeof framing === 'string') return malformed(framing);
   const { target, version, aim } = line;
   const host = agreeOnHost(aim, framing, version);

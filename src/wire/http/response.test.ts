@@ -46,6 +46,24 @@ describe('a response head', () => {
     expect(headIn('GET', 'HTTP/1.1 200 OK').close).toBe(true);
   });
 
+  test('may name its Transfer-Encoding in Connection, in lists with empty elements, as large services do', () => {
+    const chunked = ['HTTP/1.1 200 OK', 'Transfer-Encoding: chunked', 'Connection: keep-alive'];
+    expect(headIn('GET', ...chunked, 'Connection: Transfer-Encoding')).toMatchObject({
+      body: { kind: 'chunked' },
+      connection: ['keep-alive', 'transfer-encoding'],
+      close: false,
+    });
+    const length = ['HTTP/1.1 200 OK', 'Content-Length: 5'];
+    expect(headIn('GET', ...length, 'Connection:').close).toBe(false);
+    expect(headIn('GET', ...length, 'Connection: close,').close).toBe(true);
+  });
+
+  test('may offer protocols more than once, which matters where it changes to one', () => {
+    const offering = ['Upgrade: h2', 'Upgrade: H2c', 'Connection: Upgrade'];
+    expect(headIn('GET', 'HTTP/1.1 200 OK', 'Content-Length: 5', ...offering).upgrade).toBeNull();
+    expect(headIn('GET', 'HTTP/1.1 101 Switching Protocols', ...offering).upgrade).toBe('h2, h2c');
+  });
+
   test('tells interim responses and a change of protocol from final ones', () => {
     expect(headIn('POST', 'HTTP/1.1 100 Continue')).toMatchObject({ interim: true, body: { kind: 'none' } });
     const upgrade = headIn(
@@ -68,6 +86,8 @@ test('refused is a response that could be framed in two ways, or is none', () =>
   refused('HTTP/1.1 204 No Content', 'Content-Length: 5');
   refused('HTTP/1.1 100 Continue', 'Transfer-Encoding: chunked');
   refused('HTTP/1.1 200 OK', 'X : y');
+  refused('HTTP/1.1 200 OK', 'Content-Length: 5', 'Connection: content-length');
+  refused('HTTP/1.1 200 OK', 'Content-Length: 5', 'Connection: Host');
   refused('HTTP/1.1 200 O\0K');
   for (const line of ['HTTP/2 200 OK', 'HTTP/1.1 20 OK', 'HTTP/1.1  200 OK', 'HTTP/1.1 600 X', 'ICY 200 OK'])
     refused(line);

@@ -52,7 +52,7 @@ export function parseResponseHead(
   const status = Number(match[2]);
   const headers = readFields(bytes, lineEnd + 2, head.end, limits.fields, text);
   if (typeof headers === 'string') return malformed(headers);
-  const framing = readFraming(headers);
+  const framing = readFraming(headers, 'origin');
   if (typeof framing === 'string') return malformed(framing);
   if (framing.chunked && version === 0) return malformed('HTTP/1.0 has no Transfer-Encoding');
   const body = bodyOf(framing, status, method);
