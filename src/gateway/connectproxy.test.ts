@@ -209,6 +209,14 @@ describe('a refused CONNECT', () => {
       expect([server.ends.length, proxy.asked]).toEqual([0, []]);
     });
 
+  test('with a body of no octets is none: WinINet says so', async () => {
+    const server = origin((end) => end.send('server'));
+    const proxy = proxied({ policy, originPort: server.port });
+    const sent = connectTo('good.test:22', 'Content-Length: 0\r\n');
+    await (await proxy.say(`${sent}early`)).untilText(`${CONNECTED}server`);
+    await (await server.nth(0)).untilText('early');
+  });
+
   test('is recorded with its agent and its target, as far as both are known', async () => {
     const shared = `agents: { bot: { from: [127.0.0.1] } }\n${policy}`;
     const proxy = proxied({ policy: shared, proxy: { agent: null } });

@@ -89,6 +89,11 @@ describe('a request head', () => {
     });
   });
 
+  test('of CONNECT may say that it has no body', () => {
+    const text = request('CONNECT a.example:443 HTTP/1.0', 'Content-Length: 0', 'Host: a.example');
+    expect(headIn(text).body).toEqual({ kind: 'none' });
+  });
+
   test('of HTTP/1.0 may leave the host out', () => {
     expect(headIn(request('GET / HTTP/1.0')).host).toBeNull();
     expect(headIn(request('GET http://a.example/ HTTP/1.0')).host).toEqual({ name: 'a.example', port: null });
@@ -135,7 +140,11 @@ describe('refused is a request whose framing two servers could read differently'
     refused(get('Connection:\xa0close'), get('Connection: close,\xa0x'), get('Connection: close\xa0, x'));
     refused(post('Expect: y 100-continue'), post('Expect: 100-continue', 'Expect: 100-continue'));
     refused(get('Upgrade: websocket', 'Upgrade: h2c'));
-    refused(request('CONNECT a.example:443 HTTP/1.1', 'Host: a.example', 'Content-Length: 4'));
+    for (const field of ['Content-Length: 4', 'Content-Length: 00', 'Transfer-Encoding: chunked'])
+      refused(request('CONNECT a.example:443 HTTP/1.1', 'Host: a.example', field));
+    refused(
+      request('CONNECT a.example:443 HTTP/1.1', 'Host: a.example', 'Content-Length: 0', 'Content-Length: 0'),
+    );
   });
 });
 

@@ -66,8 +66,11 @@ export function parseRequestHead(bytes: Uint8Array, limits: HeadLimits, seen = 0
   const host = agreeOnHost(aim, framing, version);
   if (typeof host === 'string') return malformed(host);
   if (framing.chunked && version === 0) return malformed('HTTP/1.0 has no Transfer-Encoding');
-  if (method === 'CONNECT' && (framing.chunked || framing.length !== null))
-    return malformed('CONNECT has no body');
+  if (method === 'CONNECT') {
+    if (framing.chunked || (framing.length ?? 0) > 0) return malformed('CONNECT has no body');
+    // A length of zero cannot be read in two ways, and WinINet sends it: none, to whoever counts.
+    framing.length = null;
+  }
   const value: RequestHead = {
     method,
     target,
