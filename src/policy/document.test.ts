@@ -181,6 +181,26 @@ const BROKEN: ReadonlyArray<[title: string, text: string, problem: string]> = [
 ];
 
 describe('a broken policy file', () => {
+  // PyYAML and many editors begin a line behind the first four; here it would be more of the comment.
+  for (const code of [
+    ...[0x0d, 0x85, 0x2028, 0x2029],
+    ...[0x01, 0x08, 0x0b, 0x0c, 0x1b, 0x1f, 0x7f, 0x80, 0x9f, 0x061c, 0x200e, 0x200f, 0x202a, 0x202e],
+    ...[0x2066, 0x2069, 0xfeff, 0xfffe, 0xffff],
+  ])
+    test(`is refused: a denial behind U+${code.toString(16)} in a comment`, () => {
+      const comment = `# ticket${String.fromCharCode(code)}  - evil.c.test`;
+      const problems = problemsOf(`version: 1\nallow:\n  - "*.c.test"\ndeny:\n  - a.test ${comment}\n`);
+      expect(problems).toHaveLength(1);
+      expect(problems[0]).toContain('egress.yaml:5:20: ');
+      expect(problems[0]).toContain(`U+${code.toString(16).toUpperCase().padStart(4, '0')}`);
+    });
+
+  test('is not one with comments and notes of any script, tabs and Windows line breaks', () => {
+    const note = 'für später, потом, 後で, بعد, 🚫';
+    const text = `allow:\r\n  - { host: a.test, note: "${note}" }\t# ${note}\r\n`;
+    expect(documentOf(text).rules[0]!.note).toBe(note);
+  });
+
   for (const [title, text, problem] of BROKEN)
     test(`is refused: ${title}`, () => {
       const problems = problemsOf(text);

@@ -25,6 +25,14 @@ const DEEPEST = 8;
 const AMBIGUOUS =
   /^(?:y|n|yes|no|on|off|true|false|null|~|[-+]?(?:\d[\d_]*|0x[\da-f_]+|0o[0-7_]+|0b[01_]+|[\d_]*\.?[\d_]*(?:e[-+]?\d+)?)|\d+(?::\d\d?)+(?:\.\d*)?|[-+]?\.(?:inf|nan))$/i;
 
+/**
+ * Characters that end a line for some readers and editors and for others do not (CR alone, U+0085, U+2028 and
+ * U+2029: YAML 1.1 has them as line breaks, 1.2 section 5.4 has not), that turn what stands beside them around, or
+ * that nobody sees. A denial behind one, in a comment, is there for whoever reviews the file and not for us.
+ */
+const HIDING =
+  /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff]|\r(?!\n)/;
+
 /** A value of a mapping, with its key for positions. */
 export interface Entry {
   key: Scalar;
@@ -46,9 +54,10 @@ export class Reading {
     if (text.length > LARGEST_POLICY) this.#problemAt(0, 'the file is larger than 64 MiB');
     else if (text.startsWith('\uFEFF'))
       this.#problemAt(0, 'the file begins with a byte order mark', 'Save it as UTF-8 without one.');
-    else if (text.includes('\0'))
-      this.#problemAt(text.indexOf('\0'), 'the file contains a NUL character', 'Save it as UTF-8 text.');
-    else this.root = this.#parse();
+    else {
+      const hiding = HIDING.exec(text);
+      this.root = hiding === null ? this.#parse() : this.#refuseCharacter(hiding.index);
+    }
   }
 
   get broken(): boolean {
@@ -202,6 +211,15 @@ export class Reading {
         error instanceof RangeError ? 'the file is nested too deeply' : String(error),
       );
     }
+  }
+
+  #refuseCharacter(at: number): null {
+    const code = this.#text.charCodeAt(at);
+    if (code === 0) return this.#problemAt(at, 'the file contains a NUL character', 'Save it as UTF-8 text.');
+    const name = `U+${code.toString(16).toUpperCase().padStart(4, '0')}`;
+    return code === 0x0d
+      ? this.#problemAt(at, `${name} ends a line for some readers only`, 'End lines with LF or with CR LF.')
+      : this.#problemAt(at, `the file contains ${name}, which not every reader shows alike`, 'Take it out.');
   }
 
   #refuseTricks(node: unknown, depth: number): void {
