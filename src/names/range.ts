@@ -1,5 +1,5 @@
 /** Ranges of addresses in CIDR notation (RFC 4632, RFC 4291 section 2.3). An address alone is a range of one. */
-import { type Address, parseAddress } from './address.ts';
+import { type Address, addressOf, parseAddress } from './address.ts';
 
 export interface Range {
   /** The first address; every bit beyond `bits` is zero. */
@@ -33,6 +33,14 @@ export function rangeContains(range: Range, address: Address): boolean {
 /** `203.0.113.7` for one address, else `203.0.113.0/24`. */
 export function rangeText(range: Range): string {
   return range.bits === range.first.bytes.length * 8 ? range.first.text : `${range.first.text}/${range.bits}`;
+}
+
+const MAPPED = parseRange('::ffff:0.0.0.0/96')!;
+
+/** The IPv4 range that a range of IPv4-mapped addresses (RFC 4291 section 2.5.5.2) stands for; null for any other. */
+export function mappedRange(range: Range): Range | null {
+  if (range.bits < MAPPED.bits || !rangeContains(MAPPED, range.first)) return null;
+  return { first: addressOf(range.first.bytes.slice(12)), bits: range.bits - MAPPED.bits };
 }
 
 /** Which bits of octet `i` belong to a prefix of `bits` bits. */

@@ -2,9 +2,10 @@
 import { type Address, LOOPBACK } from '../names/address.ts';
 import { classOf } from '../names/addressclass.ts';
 import { hostText, isLocalhost } from '../names/host.ts';
+import { mappedRange, parseRange, type Range, rangeText } from '../names/range.ts';
 import { knownAddresses } from './answer.ts';
 import type { Decision, Rule, Target } from './decision.ts';
-import { bracketed } from './pattern.ts';
+import { bracketed, MAPPED_ADDRESS } from './pattern.ts';
 import type { Policy } from './policy.ts';
 import type { Reason } from './reason.ts';
 
@@ -19,6 +20,7 @@ export interface Change {
 
 export function changeFor(policy: Policy, target: Target, answer: Decision): Change {
   if (answer.verdict === 'allow') return refuseIt(policy, target, answer);
+  const meant = target.host.kind === 'address' ? mappedRange(parseRange(target.host.address.text)!) : null;
   switch (answer.reason) {
     case 'denied':
     case 'address-denied':
@@ -26,6 +28,7 @@ export function changeFor(policy: Policy, target: Target, answer: Decision): Cha
     case 'killed':
       return told('Turn the kill switch off.');
     case 'address-refused':
+      if (meant !== null) return noRuleFor(meant);
       return admitAddress(policy, target, answer.rule);
     case 'addresses-mixed':
       return edited(
@@ -37,10 +40,15 @@ export function changeFor(policy: Policy, target: Target, answer: Decision): Cha
     case 'port':
     case 'expired':
     case 'special-name':
+      if (meant !== null) return noRuleFor(meant);
       return allowIt(policy, target, answer.reason);
     default:
       return told('No rule can change this.');
   }
+}
+
+function noRuleFor(meant: Range): Change {
+  return told(`No rule can name ${MAPPED_ADDRESS}: ask for ${rangeText(meant)}.`);
 }
 
 function allowIt(policy: Policy, target: Target, reason: Reason): Change {

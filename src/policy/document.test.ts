@@ -180,7 +180,33 @@ const BROKEN: ReadonlyArray<[title: string, text: string, problem: string]> = [
   ['a resolver with a password', 'dns: {upstream: "https://a:b@x.com/"}', 'is not a resolver'],
 ];
 
+/** Connections are judged by the IPv4 address, so each of these would hold for nothing. */
+const MAPPED: ReadonlyArray<[place: string, text: string, instead: string]> = [
+  ['a denial', 'deny: ["::ffff:203.0.113.66"]', '203.0.113.66'],
+  ['a denial in hexadecimal', 'deny: ["[::ffff:cb00:7142]"]', '203.0.113.66'],
+  ['a denied range', 'deny: ["::ffff:203.0.113.0/120"]', '203.0.113.0/24'],
+  ['everything of it', 'deny: ["::ffff:0:0/96"]', '0.0.0.0/0'],
+  ['a rule in brackets', 'allow: [{host: "[::ffff:10.0.0.1]", addresses: [10.0.0.1]}]', '10.0.0.1'],
+  ['addresses', 'allow: [{host: a.test, addresses: ["::ffff:10.0.0.0/104"]}]', '10.0.0.0/8'],
+  ['from', 'agents: {bot: {from: ["::ffff:10.0.0.1"]}}', '10.0.0.1'],
+  ['proxy_protocol', 'listen: [{address: "10.0.0.9:8443", proxy_protocol: ["::ffff:10.0.0.1"]}]', '10.0.0.1'],
+  ['hosts', 'hosts: {a.test: "::ffff:10.0.0.1"}', '10.0.0.1'],
+  ['a list in hosts', 'hosts: {a.test: [10.0.0.2, "::ffff:10.0.0.1"]}', '10.0.0.1'],
+];
+
 describe('a broken policy file', () => {
+  for (const [place, text, instead] of MAPPED)
+    test(`is refused: an IPv4-mapped address in ${place}`, () => {
+      const problems = problemsOf(text);
+      expect(problems).toHaveLength(1);
+      expect(problems[0]).toContain('mapped into IPv6');
+      expect(problems[0]).toEndWith(`Write ${instead}.`);
+    });
+
+  test('is not one with ranges that hold the mapped addresses among others', () => {
+    expect(problemsOf('deny: ["::/0", "::/64", "::fffe:0:0/96"]')).toEqual([]);
+  });
+
   // PyYAML and many editors begin a line behind the first four; here it would be more of the comment.
   for (const code of [
     ...[0x0d, 0x85, 0x2028, 0x2029],

@@ -5,7 +5,7 @@
 
 import { type Address, parseAddress } from '../names/address.ts';
 import { parseHost } from '../names/host.ts';
-import type { Range } from '../names/range.ts';
+import { mappedRange, parseRange, type Range, rangeText } from '../names/range.ts';
 import { readAgents } from './agentsection.ts';
 import type * as AlertEntries from './alerts/alertentry.ts';
 import type { AlertRule } from './alerts/alertrule.ts';
@@ -16,6 +16,7 @@ import { readLimits } from './limitentry.ts';
 import type { AgentLimits, Limits } from './limits.ts';
 import { readListen } from './listenentry.ts';
 import type { ListenEntry } from './listener.ts';
+import { MAPPED_ADDRESS } from './pattern.ts';
 import type { Preset } from './presets/preset.ts';
 import { PRESETS } from './presets/presets.ts';
 import { didYouMean, type Problem } from './problem.ts';
@@ -168,6 +169,8 @@ function readAddresses(reading: Reading, { key, node }: Entry): readonly Address
     const address = text === null ? null : parseAddress(text);
     if (text !== null && address === null)
       reading.problem(node, `'${text}' is not an address`, 'Such as 10.1.2.3 or 2001:db8::7.');
+    const meant = text === null || address === null ? null : mappedRange(parseRange(text)!);
+    if (meant !== null) reading.problem(node, `'${text}' is ${MAPPED_ADDRESS}`, `Write ${rangeText(meant)}.`);
     return address ?? [];
   });
 }

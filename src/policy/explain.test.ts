@@ -122,6 +122,12 @@ describe('the smallest change', () => {
     );
   });
 
+  test('is no rule for an IPv4-mapped address, which no file may name', () => {
+    const { command, edit, text } = explained('[::ffff:203.0.113.7]').change;
+    expect([command, edit]).toEqual([null, null]);
+    expect(text).toContain('ask for 203.0.113.7');
+  });
+
   test('is nothing that this person could do where a file above forbids it', () => {
     const below = policyOf('locked: true\ndeny: [a.example.com]', 'allow: [b.example.com]');
     const change = (host: string) => explain(below, targetOf(host), AT).change;

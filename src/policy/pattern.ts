@@ -5,7 +5,7 @@
  */
 import { addressOf, parseAddress } from '../names/address.ts';
 import { hostText, parseHost } from '../names/host.ts';
-import { parseRange, type Range, rangeText } from '../names/range.ts';
+import { mappedRange, parseRange, type Range, rangeText } from '../names/range.ts';
 
 export type Pattern =
   /** `*`: every name except the special ones; never an address. As a denial: everything. */
@@ -23,6 +23,9 @@ export type PatternResult =
 
 const refuse = (message: string, fix: string | null = null): PatternResult => ({ ok: false, message, fix });
 
+/** What `::ffff:203.0.113.7` is said to be. Clients and origins are known by the IPv4 address, so no rule would hold. */
+export const MAPPED_ADDRESS = 'an IPv4 address mapped into IPv6, by which nothing is known';
+
 export function readPattern(text: string): PatternResult {
   if (text === '') return refuse('the host is empty');
   if (text.length > 1_000) return refuse('the host is far too long', 'A name has at most 253 characters.');
@@ -33,11 +36,10 @@ export function readPattern(text: string): PatternResult {
     if (port !== null) return ambiguous(text, port);
     return host.kind === 'name'
       ? { ok: true, pattern: { kind: 'name', text: host.name, name: host.name } }
-      : { ok: true, pattern: rangePattern(parseRange(host.address.text)!) };
+      : patternOfRange(parseRange(host.address.text)!);
   }
   const range = parseRange(text);
-  if (range !== null) return { ok: true, pattern: rangePattern(range) };
-  return explainBadHost(text);
+  return range === null ? explainBadHost(text) : patternOfRange(range);
 }
 
 /** The host of a rule that is known to be well formed, such as one of a policy that has been read. */
@@ -51,8 +53,10 @@ export function bracketed(text: string): string {
   return parseAddress(text)?.family === 6 ? `[${text}]` : text;
 }
 
-function rangePattern(range: Range): Pattern {
-  return { kind: 'range', text: rangeText(range), range };
+function patternOfRange(range: Range): PatternResult {
+  const meant = mappedRange(range);
+  if (meant === null) return { ok: true, pattern: { kind: 'range', text: rangeText(range), range } };
+  return refuse(`this is ${MAPPED_ADDRESS}`, `Write ${rangeText(meant)}.`);
 }
 
 function readWildcard(text: string): PatternResult {

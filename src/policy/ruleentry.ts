@@ -1,11 +1,11 @@
 /** One rule as it stands in a file: a host alone, or a mapping with options. */
 import { isMap, type Node } from 'yaml';
-import { parseRange, type Range, rangeText } from '../names/range.ts';
+import { mappedRange, parseRange, type Range, rangeText } from '../names/range.ts';
 import { isAgentName } from './agentname.ts';
 import { tooBroad } from './breadth.ts';
 import type { Rule } from './decision.ts';
 import { readRuleLimits } from './limitentry.ts';
-import { readPattern } from './pattern.ts';
+import { MAPPED_ADDRESS, readPattern } from './pattern.ts';
 import type { Entry, Reading } from './reading.ts';
 import { parseTimestamp } from './timestamp.ts';
 
@@ -161,6 +161,9 @@ export function readRanges(reading: Reading, entry: Entry, example: string): rea
     const text = reading.text(node, 'an address or range');
     if (text === null) return null;
     const range = parseRange(text);
+    const meant = range === null ? null : mappedRange(range);
+    if (meant !== null)
+      return reading.problem(node, `'${text}' is ${MAPPED_ADDRESS}`, `Write ${rangeText(meant)}.`);
     if (range !== null) return rangeText(range);
     const result = readPattern(text);
     const fix = result.ok ? 'Names are resolved; write the range that they may lead to.' : result.fix;

@@ -1,7 +1,7 @@
 /** One channel as it stands in a file. Nothing of its lines is shown in an error: they are where secrets end up by mistake. */
 import { isMap, isScalar, type Node } from 'yaml';
 import { parseHost } from '../../names/host.ts';
-import { parseRange, rangeText } from '../../names/range.ts';
+import { mappedRange, parseRange, rangeText } from '../../names/range.ts';
 import type { Entry, Reading } from '../reading.ts';
 import { isChannelName } from './alertentry.ts';
 import type { ChannelConfig, EmailChannel, Secret } from './channel.ts';
@@ -172,7 +172,7 @@ class ChannelReading {
   #web(): { addresses: readonly string[]; ca: string | null } {
     const addresses = this.#items('addresses', (node) => {
       const range = parseRange(this.reading.text(node, 'an address or range') ?? '');
-      if (range !== null) return rangeText(range);
+      if (range !== null && mappedRange(range) === null) return rangeText(range);
       return this.reading.problem(node, 'this is not an address or range', 'Such as 10.0.0.0/8.');
     });
     return { addresses, ca: this.#ca() };
