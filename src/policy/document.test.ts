@@ -107,6 +107,23 @@ const BROKEN: ReadonlyArray<[title: string, text: string, problem: string]> = [
   ['an unquoted wildcard', 'allow: [*.x.com]', 'an unquoted * begins an alias'],
   ['a tag', 'allow: !!set {a.com}', 'tags are refused'],
   ['a directive', '%YAML 1.1\n---\nallow: [a.com]', 'directives are refused'],
+  ['a directive that nobody knows', '%FOO bar\n---\nallow: [a.com]', 'egress.yaml:1:1: YAML directives'],
+  ['a directive below a comment', '# c\n%TAG ! !\n---\nallow: [a.com]', 'egress.yaml:2:1: YAML directives'],
+  ['a directive at the end', 'allow: [a.com]\n...\n%FOO bar\n', 'egress.yaml:3:1: YAML directives'],
+  ['an escaped letter in a host', 'allow: ["\\x65vil.test"]', '1:10: a backslash hides what is meant'],
+  ['an escaped letter in Unicode', 'allow: [{host: "\\u0065vil.test"}]', "Write 'evil.test'."],
+  ['an escaped wildcard', 'allow: ["\\x2a.evil.test"]', "Write '*.evil.test'."],
+  ['a host on two lines', 'allow: ["evi\\\n  l.test"]', "Write 'evil.test'."],
+  ['an escaped key', '"\\x61llow": [a.test]', "Write 'allow'."],
+  ['an escaped key in a rule', 'allow: [{"\\x68ost": a.test}]', "Write 'host'."],
+  ['an escaped name in hosts', 'hosts: {"\\x61.test": 10.0.0.1}', "Write 'a.test'."],
+  ['an escaped address', 'allow: [{host: a.test, addresses: ["10.0.0.\\x31"]}]', "Write '10.0.0.1'."],
+  ['an escaped agent', 'allow: [{host: a.test, agents: ["\\x62ot"]}]', "Write 'bot'."],
+  ['an escaped section', 'agents: {"\\x62ot": {}}', "Write 'bot'."],
+  ['an escaped mode', 'mode: "\\x6fbserve"', "Write 'observe'."],
+  ['an escaped listener', 'listen: ["0.0.0.0\\x3a8880"]', "Write '0.0.0.0:8880'."],
+  ['an escaped end', 'allow: [{host: a.test, until: "2026-12-01T00:00:00\\x5a"}]', 'a backslash hides'],
+  ['an escaped secret', 'channels: {p: {type: pagerduty, key: "env\\x3aKEY"}}', 'in single quotes'],
   ['a second document', 'allow: []\n---\nallow: [a.com]', 'more than one document'],
   ['a tab', 'allow:\n\t- a.com', 'a tab indents'],
   ['an open bracket', 'allow: [a.com', 'not valid YAML'],
@@ -202,6 +219,14 @@ describe('a broken policy file', () => {
       expect(problems[0]).toContain('mapped into IPv6');
       expect(problems[0]).toEndWith(`Write ${instead}.`);
     });
+
+  test('is not one with quotes in a note, a condition or a command, which need their backslash', () => {
+    const note = String.raw`{ host: a.test, note: "says \"why\": C:\\x" }`;
+    const command = String.raw`{ type: command, command: [/bin/sh, "-c", "echo \"$1\""] }`;
+    const condition = String.raw`{ name: a, condition: "domain matches *.xyz\n" }`;
+    const text = `allow: [${note}]\nchannels: { c: ${command} }\nalerts: [${condition}]\n`;
+    expect(documentOf(text).rules[0]!.note).toBe(String.raw`says "why": C:\x`);
+  });
 
   test('is not one with ranges that hold the mapped addresses among others', () => {
     expect(problemsOf('deny: ["::/0", "::/64", "::fffe:0:0/96"]')).toEqual([]);

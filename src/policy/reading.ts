@@ -15,6 +15,7 @@ import {
   Scalar,
   type YAMLParseError,
 } from 'yaml';
+import { printable } from '../names/display.ts';
 import { LARGEST_POLICY } from './largest.ts';
 import { didYouMean, type Problem } from './problem.ts';
 
@@ -145,6 +146,11 @@ export class Reading {
 
   /** The text of a scalar, whatever it looks like. */
   raw(node: Node, what: string): string | null {
+    return this.#refuseEscapes(node) ? null : this.prose(node, what);
+  }
+
+  /** The same where people write sentences, in which a quote may need its backslash. */
+  prose(node: Node, what: string): string | null {
     if (isScalar(node) && typeof node.value === 'string') return node.value;
     const fix = isSeq(node) ? 'Quote it if it begins with a bracket.' : null;
     return this.problem(node, `${what} is plain text, not a ${isSeq(node) ? 'list' : 'mapping'}`, fix);
@@ -194,10 +200,14 @@ export class Reading {
       // One error breaks what follows it, so the first says all.
       const [error] = document.errors;
       if (error !== undefined) return this.#problemAt(error.pos[0], ...syntaxMessage(error));
-      if (document.directives.yaml.explicit || Object.keys(document.directives.tags).length > 1)
-        this.#problemAt(0, 'YAML directives are refused', 'Take the lines out that begin with %.');
-      if (this.broken) return null;
       const root = document.contents;
+      const directive = this.#directiveOutside(root);
+      if (directive !== null)
+        return this.#problemAt(
+          directive,
+          'YAML directives are refused',
+          'Take the lines out that begin with %.',
+        );
       if (root === null || (isScalar(root) && root.value === ''))
         return this.#problemAt(0, 'the file is empty', 'A policy that allows nothing is written: version: 1');
       this.#refuseTricks(root, 0);
@@ -213,6 +223,19 @@ export class Reading {
     }
   }
 
+  /** `"\x65vil.test"` shows another name than it stands for, and a search for the name does not find it. */
+  #refuseEscapes(node: Node): boolean {
+    if (!isScalar(node) || node.type !== Scalar.QUOTE_DOUBLE) return false;
+    const [start, end] = node.range!;
+    const backslash = this.#text.slice(start, end).indexOf('\\');
+    if (backslash < 0) return false;
+    const value = String(node.value);
+    const sayable = !this.#concealing && value.length <= 253 && printable(value) === value;
+    const instead = sayable ? `Write '${value.replaceAll("'", "''")}'.` : 'Write it in single quotes.';
+    this.#problemAt(start + backslash, 'a backslash hides what is meant', instead);
+    return true;
+  }
+
   #refuseCharacter(at: number): null {
     const code = this.#text.charCodeAt(at);
     if (code === 0) return this.#problemAt(at, 'the file contains a NUL character', 'Save it as UTF-8 text.');
@@ -220,6 +243,15 @@ export class Reading {
     return code === 0x0d
       ? this.#problemAt(at, `${name} ends a line for some readers only`, 'End lines with LF or with CR LF.')
       : this.#problemAt(at, `the file contains ${name}, which not every reader shows alike`, 'Take it out.');
+  }
+
+  /** A line that begins with % is one wherever it is not part of the content, whether the library knows it or not. */
+  #directiveOutside(root: Node | null): number | null {
+    const [start, , end] = root?.range ?? [this.#text.length, 0, this.#text.length];
+    const before = this.#text.slice(0, start).search(/^%/m);
+    const behind = this.#text.slice(end).search(/^%/m);
+    if (before >= 0) return before;
+    return behind < 0 ? null : end + behind;
   }
 
   #refuseTricks(node: unknown, depth: number): void {
@@ -242,6 +274,7 @@ export class Reading {
     else if (isMap(node))
       for (const pair of node.items) {
         this.#refuseTricks(pair.key, depth + 1);
+        this.#refuseEscapes(pair.key as Node);
         this.#refuseTricks(pair.value, depth + 1);
       }
   }

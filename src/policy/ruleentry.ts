@@ -203,7 +203,7 @@ function readUntil(reading: Reading, node: Node): number | null {
 }
 
 function readNote(reading: Reading, node: Node): string | null {
-  const text = reading.raw(node, 'a note');
+  const text = reading.prose(node, 'a note');
   if (text === null) return null;
   if (text.length > LONGEST_NOTE)
     return reading.problem(node, `a note has at most ${LONGEST_NOTE} characters`);

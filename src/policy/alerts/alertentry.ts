@@ -84,7 +84,7 @@ function readCondition(
       'Add condition: blocked_requests > 100 in 5 minutes',
     );
   }
-  const text = reading.raw(entry.node, 'a condition');
+  const text = reading.prose(entry.node, 'a condition');
   if (text === null) return null;
   const parsed = parseCondition(text);
   if (parsed.ok) return { condition: parsed.condition, text: text.trim() };

@@ -189,7 +189,7 @@ class ChannelReading {
   #command(): [string, ...string[]] | null {
     const entry = this.#required('command');
     if (entry === null) return null;
-    const words = this.#items('command', (node) => this.reading.raw(node, 'a word of the command'));
+    const words = this.#items('command', (node) => this.reading.prose(node, 'a word of the command'));
     const [program, ...rest] = words;
     if (program?.startsWith('/') && words.every((word) => !word.includes('\0'))) return [program, ...rest];
     return this.reading.problem(
