@@ -94,8 +94,17 @@ function asDocument({ file, created, added, unchanged, denials, warnings }: Adde
   };
 }
 
-function tellAdded({ file, created, added, unchanged, denials, warnings }: Added, now: number): void {
-  if (created) say(`began ${file} with the built-in policy`);
+/** What the file holds besides what was asked for. */
+function tellBegun({ file, created, builtIn }: { file: string; created: boolean; builtIn: boolean }): void {
+  if (created)
+    say(
+      `began ${file} ${builtIn ? 'with the built-in policy' : 'without presets, below the machine-wide file'}`,
+    );
+}
+
+function tellAdded(whole: Added, now: number): void {
+  const { added, unchanged, denials, warnings } = whole;
+  tellBegun(whole);
   for (const rule of added) print(`Allowed ${sentence(rule, now)} (${ruleText(rule)})`);
   for (const rule of unchanged) print(`Already allowed: ${sentence(rule, now)} (${ruleText(rule)})`);
   for (const { rule, message, fix } of warnings) {
@@ -125,12 +134,13 @@ async function addOnePreset(file: string, name: string, options: Options, paths:
       'A preset comes as it is.',
       'Add its hosts one by one: clawctl egress presets NAME',
     );
-  const { changed: added, created } = addPreset(file, name, paths);
+  const begun = addPreset(file, name, paths);
+  const { changed: added, created } = begun;
   if (added) await recordEdit(paths, [`allowed the preset ${name}`]);
   const preset = PRESETS.find((each) => each.name === name)!;
   if (options.json === true) printJson('add', { file, created, preset: name, added });
   else {
-    if (created) say(`began ${file} with the built-in policy`);
+    tellBegun(begun);
     print(`${added ? 'Allowed' : 'Already allowed:'} the preset ${name}: ${preset.hosts.join(', ')}`);
     say(`its risk: ${preset.risk}`);
   }

@@ -30,10 +30,12 @@ export async function explain(text: string, options: Options): Promise<void> {
   const paths = pathsOf();
   const event = /^#?\d+$/.test(text) ? findEvent(paths.store, text) : null;
   const target = event === null ? targetOf(text, options.agent) : targetOfEvent(event);
-  const { policy, builtIn } = loadPolicy(policyOf(options, paths));
+  const { policy, files } = loadPolicy(policyOf(options, paths));
+  const beginning =
+    options.policy !== undefined || files.includes(paths.policy) ? null : beginningBelow(files);
   const found = target === null ? null : explainTarget(policy, target, situation(paths, target.agent));
   const explanation =
-    found === null ? null : { ...found, change: completed(found.change, builtIn, options.policy) };
+    found === null ? null : { ...found, change: completed(found.change, beginning, options.policy) };
   const doubtful = explanation !== null && explanation.verdict !== 'allow';
   const imitates = target !== null && doubtful ? imitationOf(target.host, allowedNames(policy)) : null;
   if (options.json === true)
@@ -44,12 +46,17 @@ export async function explain(text: string, options: Options): Promise<void> {
   }
 }
 
-/** The change as it can be made: in the policy that was given, and where there is no file yet. */
-function completed(change: Change, builtIn: boolean, policyFile: string | undefined): Change {
-  if (builtIn && change.edit !== null) {
-    const more = 'There is none yet: begin it with presets: [default], or nothing else is allowed any more.';
-    return { ...change, text: `${change.text} ${more}` };
-  }
+/** How to begin the own file, which is not there. `files`: those that are. */
+function beginningBelow(files: readonly string[]): string {
+  return files.length === 0
+    ? 'There is none yet: begin it with presets: [default], or nothing else is allowed any more.'
+    : 'There is none yet: begin it with version: 1.';
+}
+
+/** The change as it can be made: in the policy that was given, and where there is no file yet (`beginning`). */
+function completed(change: Change, beginning: string | null, policyFile: string | undefined): Change {
+  if (beginning !== null && change.edit !== null && change.edit.line === 0)
+    return { ...change, text: `${change.text} ${beginning}` };
   if (change.command === null) return change;
   const command = suggestedFor(policyFile, change.command);
   return { ...change, command, text: command };

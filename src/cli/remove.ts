@@ -18,7 +18,7 @@ interface Options {
 export async function remove(hosts: readonly string[], options: Options): Promise<number> {
   const paths = pathsOf();
   const file = options.policy === undefined ? paths.policy : resolve(options.policy);
-  const result = removeRules(file, hosts);
+  const result = removeRules(file, hosts, paths);
   await recordEdit(
     paths,
     result.removed.map((rule) => `took back ${displayName(rule.host)}`),

@@ -13,9 +13,11 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Failure } from '../base/failure.ts';
-import { BUILT_IN } from '../policy/presets/presets.ts';
+import { rulesOf } from '../policy/policy.ts';
+import { BELOW_MACHINE, BUILT_IN } from '../policy/presets/presets.ts';
 import { type Addition, addPreset, addRules, removeRules } from './edit.ts';
 import { temporaryFolder } from './folder.fixture.ts';
+import { loadPolicy } from './load.ts';
 
 type Options = Partial<Addition>;
 const addition = (host: string, options: Options = {}): Addition => ({
@@ -51,8 +53,8 @@ const adds =
     );
 const removes =
   (...hosts: string[]) =>
-  (file: string) =>
-    removeRules(file, hosts);
+  (file: string, machine: { machinePolicy: string }) =>
+    removeRules(file, hosts, machine);
 
 function failureOf(act: () => unknown): Failure {
   try {
@@ -88,13 +90,31 @@ describe('adding', () => {
     using place = temporaryFolder();
     const { policy } = place.paths;
     const result = addRules(policy, [addition('api.yourcompany.com')], place.paths);
-    expect(result).toMatchObject({ file: policy, created: true, unchanged: [], denials: [], warnings: [] });
+    expect(result).toMatchObject({
+      file: policy,
+      created: true,
+      builtIn: true,
+      unchanged: [],
+      denials: [],
+      warnings: [],
+    });
     expect(result.added).toMatchObject([
       { host: 'api.yourcompany.com', ports: [80, 443], source: { line: 9 } },
     ]);
     expect(readFileSync(policy, 'utf8')).toBe(`${BUILT_IN}\nallow:\n  - api.yourcompany.com\n`);
     expect(statSync(policy).mode & 0o777).toBe(0o600);
     expect(statSync(dirname(policy)).mode & 0o777).toBe(0o700);
+  });
+
+  test('the first time below a machine-wide file begins without presets, for none held', () => {
+    using place = temporaryFolder();
+    const { policy, machinePolicy } = place.paths;
+    writeFileSync(machinePolicy, 'allow: [only.example.com]\n');
+    const result = addRules(policy, [addition('a.com')], place.paths);
+    expect(result).toMatchObject({ created: true, builtIn: false });
+    expect(readFileSync(policy, 'utf8')).toBe(`${BELOW_MACHINE}\nallow:\n  - a.com\n`);
+    const hosts = [...rulesOf(loadPolicy(place).policy)].map(({ host }) => host);
+    expect(hosts).toEqual(['only.example.com', 'a.com']);
   });
 
   test('puts a rule at the end of the list and changes nothing else', () => {
@@ -241,14 +261,16 @@ describe('removing', () => {
   test('says what was not there and what still allows it', () => {
     using place = temporaryFolder();
     const { policy } = place.paths;
-    expect(removeRules(policy, ['github.com', 'none.com'])).toMatchObject({
+    expect(removeRules(policy, ['github.com', 'none.com'], place.paths)).toMatchObject({
       removed: [],
       missing: ['github.com', 'none.com'],
       remaining: [{ host: 'github.com', rule: { source: { preset: 'default' } } }],
     });
     expect(existsSync(policy)).toBe(false);
+    writeFileSync(place.paths.machinePolicy, 'version: 1\n');
+    expect(removeRules(policy, ['github.com'], place.paths).remaining).toEqual([]);
     addRules(policy, [addition('a.x.com'), addition('*.x.com')], place.paths);
-    expect(removeRules(policy, ['a.x.com'])).toMatchObject({
+    expect(removeRules(policy, ['a.x.com'], place.paths)).toMatchObject({
       missing: [],
       remaining: [{ rule: { host: '*.x.com' } }],
     });
@@ -278,7 +300,9 @@ describe('a preset', () => {
   test('is added to the list, once', () => {
     using place = temporaryFolder();
     const { policy } = place.paths;
-    expect(addPreset(policy, 'node', place.paths)).toEqual({ file: policy, created: true, changed: true });
+    expect(addPreset(policy, 'node', place.paths)).toEqual({
+      ...{ file: policy, created: true, builtIn: true, changed: true },
+    });
     expect(readFileSync(policy, 'utf8')).toBe(BUILT_IN.replace('[default]', '[default, node]'));
     expect(addPreset(policy, 'node', place.paths)).toMatchObject({ created: false, changed: false });
     expect(failureOf(() => addPreset(policy, 'nod', place.paths)).fix).toBe("Did you mean 'node'?");
@@ -293,7 +317,7 @@ describe('the file', () => {
     writeFileSync(policy, 'alow: []\n');
     for (const act of [
       () => addRules(policy, [addition('a.com')], place.paths),
-      () => removeRules(policy, ['a.com']),
+      () => removeRules(policy, ['a.com'], place.paths),
       () => addPreset(policy, 'node', place.paths),
     ])
       expect(failureOf(act).code).toBe('policy-broken');

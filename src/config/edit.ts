@@ -1,6 +1,6 @@
 /**
- * Edits that commands make to the policy file. The first one writes the built-in policy there; later ones change
- * a line and leave the rest, comments and order included. A file that does not parse is never touched, and what
+ * Edits that commands make to the policy file. The first one writes the built-in policy there, which held until then
+ * (and does not where a machine-wide file says what is allowed); later ones change a line and leave the rest, comments and order included. A file that does not parse is never touched, and what
  * would be written is read back before it is.
  */
 import { systemClock } from '../base/clock.ts';
@@ -15,7 +15,7 @@ import { type PolicyDocument, readDocument } from '../policy/document.ts';
 import { lint, type Warning } from '../policy/lint.ts';
 import { bracketed, type Pattern, readPattern } from '../policy/pattern.ts';
 import { rulesOf } from '../policy/policy.ts';
-import { BUILT_IN, PRESETS } from '../policy/presets/presets.ts';
+import { BELOW_MACHINE, BUILT_IN, PRESETS } from '../policy/presets/presets.ts';
 import { didYouMean } from '../policy/problem.ts';
 import { WEB_PORTS } from '../policy/ruleentry.ts';
 import { documentOf } from './load.ts';
@@ -38,8 +38,10 @@ export interface Addition {
 
 export interface Added {
   file: string;
-  /** Whether the file did not exist and now begins with the built-in policy. */
+  /** Whether the file did not exist. */
   created: boolean;
+  /** Whether the built-in policy is what it begins with if it did not. */
+  builtIn: boolean;
   added: readonly Rule[];
   /** Rules that the file had already. */
   unchanged: readonly Rule[];
@@ -68,7 +70,8 @@ export function addRules(
   const machine = unlockedMachinePolicy(machinePolicy);
   const added: string[] = [];
   const unchanged: Rule[] = [];
-  const { created, document } = editFile(file, (text) =>
+  const beginning = beginningFor(machinePolicy);
+  const { created, document } = editFile(file, beginning, (text) =>
     additions.reduce((edited, addition, i) => {
       const host = hosts[i]!;
       const before = documentOf(edited, file);
@@ -89,6 +92,7 @@ export function addRules(
   return {
     file,
     created,
+    builtIn: beginning === BUILT_IN,
     added: rules,
     unchanged,
     denials: denialsOf([...machine, document], rules),
@@ -97,10 +101,14 @@ export function addRules(
 }
 
 /** Takes every allow rule with one of these hosts out, those of agents' sections included; denials stay. */
-export function removeRules(file: string, hosts: readonly string[]): Removed {
+export function removeRules(
+  file: string,
+  hosts: readonly string[],
+  { machinePolicy }: { machinePolicy: string },
+): Removed {
   const wanted = hosts.map((host) => patternIn(host).text);
   const removed: Rule[] = [];
-  const { document } = editFile(file, (text) => {
+  const { document } = editFile(file, beginningFor(machinePolicy), (text) => {
     const before = documentOf(text, file);
     const places = placesOf(before)
       .filter(({ rule }) => rule.action === 'allow' && wanted.includes(rule.host))
@@ -121,14 +129,15 @@ export function addPreset(
   file: string,
   name: string,
   { machinePolicy }: { machinePolicy: string },
-): { file: string; created: boolean; changed: boolean } {
+): { file: string; created: boolean; builtIn: boolean; changed: boolean } {
   const names = PRESETS.map((preset) => preset.name);
   if (!names.includes(name))
     throw new Failure('usage', `there is no preset '${name}'`, didYouMean(name, names));
   unlockedMachinePolicy(machinePolicy);
   const has = (document: PolicyDocument) => document.presets.some((preset) => preset.name === name);
   let changed = false;
-  const { created } = editFile(file, (text) => {
+  const beginning = beginningFor(machinePolicy);
+  const { created } = editFile(file, beginning, (text) => {
     const before = documentOf(text, file);
     if (has(before)) return text;
     changed = true;
@@ -137,18 +146,24 @@ export function addPreset(
     if (!has(documentOf(written, file))) throw notEditable(file);
     return written;
   });
-  return { file, created, changed };
+  return { file, created, builtIn: beginning === BUILT_IN, changed };
 }
 
-/** `edit` gets the text of the file, or of the built-in policy; an unchanged text is not written. */
+/** What a file that is not there yet begins with: what held without it. */
+function beginningFor(machinePolicy: string): string {
+  return readPolicyFile(machinePolicy) === null ? BUILT_IN : BELOW_MACHINE;
+}
+
+/** `edit` gets the text of the file, or what it begins with; an unchanged text is not written. */
 function editFile(
   file: string,
+  beginning: string,
   edit: (text: string) => string,
 ): { created: boolean; document: PolicyDocument } {
   let created = false;
   let after = '';
   replacePolicyFile(file, (text) => {
-    const before = text ?? BUILT_IN;
+    const before = text ?? beginning;
     after = edit(before);
     if (after === before) return null;
     created = text === null;

@@ -3,7 +3,7 @@ import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Failure } from '../base/failure.ts';
 import { decide } from '../policy/decide.ts';
-import { modeOf } from '../policy/policy.ts';
+import { modeOf, rulesOf } from '../policy/policy.ts';
 import { temporaryFolder } from './folder.fixture.ts';
 import { type LoadedPolicy, loadPolicy, type PolicySource } from './load.ts';
 
@@ -47,12 +47,21 @@ describe('loading', () => {
     expect(answer(loaded, 'github.com')).toBe('deny');
   });
 
-  test('the machine-wide file comes first, also before the built-in policy', () => {
+  test('the machine-wide file alone is the policy, without anything built in', () => {
+    using place = temporaryFolder();
+    write(place.paths.machinePolicy, 'allow: [only.example.com]');
+    const loaded = loadPolicy(place);
+    expect(loaded).toMatchObject({ builtIn: false, files: [place.paths.machinePolicy] });
+    expect([...rulesOf(loaded.policy)].map(({ host }) => host)).toEqual(['only.example.com']);
+    expect(modeOf(loaded.policy)).toBe('enforce');
+    // Changes are made to the own file, though it is not there yet.
+    expect(loaded.policy.files).toEqual([place.paths.machinePolicy, place.paths.policy]);
+  });
+
+  test('the machine-wide file comes first', () => {
     using place = temporaryFolder();
     write(place.paths.machinePolicy, 'mode: enforce\ndeny: [github.com]');
-    const loaded = loadPolicy(place);
-    expect(loaded).toMatchObject({ builtIn: true, files: [place.paths.machinePolicy] });
-    expect(answer(loaded, 'github.com')).toBe('deny');
+    expect(answer(loadPolicy(place), 'github.com')).toBe('deny');
     write(place.paths.policy, 'mode: observe\nallow: [github.com]');
     expect(answer(loadPolicy(place), 'github.com')).toBe('deny');
     expect(modeOf(loadPolicy(place).policy)).toBe('enforce');

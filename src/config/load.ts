@@ -6,7 +6,7 @@ import { compile } from '../policy/compile.ts';
 import type * as Documents from '../policy/document.ts';
 import type { PolicyDocument } from '../policy/document.ts';
 import type { Policy } from '../policy/policy.ts';
-import { builtInDocument } from '../policy/presets/presets.ts';
+import { builtInDocument, emptyDocument } from '../policy/presets/presets.ts';
 import { problemText } from '../policy/problem.ts';
 import { readPolicyFile } from './policyfile.ts';
 
@@ -22,7 +22,7 @@ export interface LoadedPolicy {
   documents: readonly PolicyDocument[];
   /** The files that were read, absolute, in the same order; a policy of none is the built-in one alone. */
   files: readonly string[];
-  /** Whether there was no own file, so that the built-in policy holds in its place. */
+  /** Whether there was no file at all, so that the built-in policy holds. */
   builtIn: boolean;
 }
 
@@ -33,10 +33,13 @@ export function loadPolicy({ paths, policyFile }: PolicySource): LoadedPolicy {
   const text = readPolicyFile(own);
   if (text === null && policyFile !== undefined)
     throw new Failure('policy-missing', `there is no policy file ${own}`, 'Check the path.');
-  const documents = [text === null ? builtInDocument(own) : documentOf(text, own)];
+  const builtIn = text === null && machineText === null;
+  const missing = builtIn ? builtInDocument : emptyDocument;
+  // A file that is not there has its place all the same: it is where changes would be made.
+  const documents = [text === null ? missing(own) : documentOf(text, own)];
   if (machineText !== null) documents.unshift(documentOf(machineText, paths.machinePolicy));
   const files = documents.map(({ file }) => file).filter((file) => text !== null || file !== own);
-  return { policy: compile(documents), documents, files, builtIn: text === null };
+  return { policy: compile(documents), documents, files, builtIn };
 }
 
 /** The document, or a Failure that shows every problem as a compiler would. */

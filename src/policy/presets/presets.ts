@@ -26,13 +26,23 @@ mode: enforce
 presets: [default]
 `;
 
+/** What the own file begins with where a machine-wide one says already what is allowed. */
+export const BELOW_MACHINE = `# What agents on this account may reach, besides what the machine-wide policy allows.
+version: 1
+`;
+
 /** The same as `readDocument` reads it, for those who would otherwise load a reader of YAML for nothing else. */
 export function builtInDocument(file: string): PolicyDocument {
+  return { ...emptyDocument(file), mode: 'enforce', presets: [defaultPreset] };
+}
+
+/** Of a file that is not there and adds nothing. */
+export function emptyDocument(file: string): PolicyDocument {
   return {
     file,
-    mode: 'enforce',
+    mode: null,
     locked: false,
-    presets: [defaultPreset],
+    presets: [],
     rules: [],
     agents: new Map(),
     hosts: new Map(),
