@@ -6,10 +6,10 @@ import { loadPolicy } from '../config/load.ts';
 import { isFolded } from '../events/distinct.ts';
 import { UNREAD_HOST } from '../events/event.ts';
 import { type Blocked, openQueries } from '../events/queries.ts';
-import { additionFor, shellQuoted } from '../gateway/refusal.ts';
+import { additionFor, explanationFor, suggestionFor } from '../gateway/refusal.ts';
 import { classOf } from '../names/addressclass.ts';
 import { displayName } from '../names/display.ts';
-import { authority, type Host, isSpecialName, parseHost } from '../names/host.ts';
+import { type Host, isSpecialName, parseHost } from '../names/host.ts';
 import type { LookalikeIndex } from '../names/lookalike.ts';
 import { allowedNames } from '../policy/allowednames.ts';
 import { imitationOf } from './imitation.ts';
@@ -69,9 +69,11 @@ function adviseOn(items: readonly Blocked[]): void {
   });
   const chosen = named.find(({ change }) => change !== null) ?? named[0];
   if (chosen === undefined) return;
-  const { host, port, agent, change } = chosen;
+  const { host, port, agent, reason, change } = chosen;
   sayRaw(change === null ? '\n' : `\nTo allow one:   ${change}\n`);
-  sayRaw(`To see why:     clawctl egress explain ${shellQuoted(authority(host, port))} --agent ${agent}\n`);
+  const instead = suggestionFor(host, port, reason, agent);
+  const why = change === null ? instead : explanationFor(host, port, agent);
+  sayRaw(`To see why:     ${why}\n`);
 }
 
 /** Null while the policy is broken, which others tell. */

@@ -5,6 +5,7 @@ import { pathsOf } from '../base/paths.ts';
 import { loadPolicy } from '../config/load.ts';
 import { openQueries } from '../events/queries.ts';
 import type { StoredEvent } from '../events/row.ts';
+import { suggestionFor } from '../gateway/refusal.ts';
 import { displayName, printable } from '../names/display.ts';
 import { authority, hostText, parseHost } from '../names/host.ts';
 import { allowedNames } from '../policy/allowednames.ts';
@@ -12,11 +13,13 @@ import type { Change } from '../policy/change.ts';
 import { ruleText } from '../policy/decide.ts';
 import type { Target } from '../policy/decision.ts';
 import { type Explanation, explain as explainTarget } from '../policy/explain.ts';
+import type { Reason } from '../policy/reason.ts';
 import { ruleItem, situation } from './answers.ts';
 import { policyOf } from './check.ts';
 import { eventItem, eventLine } from './eventline.ts';
 import { imitationOf } from './imitation.ts';
 import { bold, dim, green, print, printJson, red, yellow } from './output.ts';
+import { differenceFrom, isBesideRules, recordedSentence } from './recorded.ts';
 import { suggestedFor } from './suggestion.ts';
 import { DEFAULT_PORT, parseTarget } from './target.ts';
 
@@ -34,16 +37,36 @@ export async function explain(text: string, options: Options): Promise<void> {
   const beginning =
     options.policy !== undefined || files.includes(paths.policy) ? null : beginningBelow(files);
   const found = target === null ? null : explainTarget(policy, target, situation(paths, target.agent));
+  const differs = event === null || found === null ? null : differenceFrom(event, found);
   const explanation =
     found === null ? null : { ...found, change: completed(found.change, beginning, options.policy) };
   const doubtful = explanation !== null && explanation.verdict !== 'allow';
   const imitates = target !== null && doubtful ? imitationOf(target.host, allowedNames(policy)) : null;
   if (options.json === true)
-    printJson('explain', { ...asDocument(event, target, explanation), note: imitates });
+    printJson('explain', { ...asDocument(event, target, explanation), differs, note: imitates });
   else {
-    if (event !== null) print(`Recorded: ${eventLine(event, systemClock.now())}\n`);
-    if (explanation !== null && target !== null) printExplanation(target, explanation, imitates);
+    if (event !== null) printRecorded(event, differs);
+    if (explanation === null || target === null) return;
+    printExplanation(target, explanation, imitates);
+    printWayOut(target, explanation, event);
   }
+}
+
+function printRecorded(event: StoredEvent, differs: string | null): void {
+  print(`Recorded: ${eventLine(event, systemClock.now())}`);
+  const sentence = recordedSentence(event);
+  if (sentence !== null) print(`${printable(sentence)}${differs === null ? '' : ` ${yellow(differs)}`}`);
+  print('');
+}
+
+function printWayOut(target: Target, { verdict, change }: Explanation, event: StoredEvent | null): void {
+  if (event === null || !isBesideRules(event)) {
+    print(`\n${verdict === 'allow' ? 'To refuse it' : 'To allow it'}: ${printable(change.text)}`);
+    return;
+  }
+  const { reason } = event as { reason: Reason };
+  const suggestion = suggestionFor(target.host, target.port, reason, target.agent);
+  if (!suggestion.includes(' explain ')) print(`\nTo see more: ${printable(suggestion)}`);
 }
 
 /** How to begin the own file, which is not there. `files`: those that are. */
@@ -110,7 +133,7 @@ function asDocument(
 
 function printExplanation(
   target: Target,
-  { verdict, reason, rule, hops, nearMisses, change }: Explanation,
+  { verdict, reason, rule, hops, nearMisses }: Explanation,
   imitates: string | null,
 ): void {
   const word = verdict === 'allow' ? green('✓ allowed') : red('✗ denied');
@@ -124,5 +147,4 @@ function printExplanation(
   for (const { rule, why } of nearMisses)
     print(`  ${rule.host} ${dim(`(${ruleText(rule)})`)}: ${printable(why)}`);
   if (imitates !== null) print(`\n${yellow('Look twice')}: it ${imitates}`);
-  print(`\n${verdict === 'allow' ? 'To refuse it' : 'To allow it'}: ${printable(change.text)}`);
 }

@@ -160,6 +160,45 @@ test('explain takes the number of an event', async () => {
   expect((await person.type('egress explain 99')).code).toBe(1);
 });
 
+describe('explain of an event', () => {
+  const explained = async (event: DecisionEvent, policy: string) => {
+    await record(event);
+    person.writePolicy(policy);
+    const { differs } = await person.json('egress explain 1 --json');
+    return { differs: String(differs), out: (await person.type('egress explain 1')).out };
+  };
+
+  test('begins with its own reason, and is silent about a difference where there is none', async () => {
+    const { out, differs } = await explained(decision('a.test', 'no-rule'), 'version: 1');
+    expect(out).toContain('It was refused then: no rule allows this host (no-rule).\n');
+    expect(out).toContain('To allow it: clawctl egress add a.test');
+    expect(differs).toBe('null');
+  });
+
+  test('says that the rules have changed since', async () => {
+    const { out, differs } = await explained(decision('a.test', 'no-rule'), 'allow: [a.test]');
+    expect(out).toContain('It was refused then: no rule allows this host (no-rule). The answer of now');
+    expect(differs).toContain('the policy has changed since');
+  });
+
+  test('says that the kill switch was on', async () => {
+    const { out } = await explained(decision('a.test', 'killed'), 'allow: [a.test]');
+    expect(out).toContain('(killed). The kill switch was on then and is off now.');
+  });
+
+  test('does not hold the rules to blame for what is none of theirs', async () => {
+    const event = decision('a.test', 'credentials-wrong', { agent: '-' });
+    const { out, differs } = await explained(event, 'allow: [a.test]');
+    expect(out).toContain('the name or the token of the agent is wrong (credentials-wrong)');
+    expect(out).toEndWith('To see more: clawctl egress agents list\n');
+    expect(out).not.toContain('To refuse it');
+    expect(differs).toContain('no matter of the rules');
+    expect((await person.type('egress blocked')).err).toContain(
+      'To see why:     clawctl egress agents list\n',
+    );
+  });
+});
+
 test('tail follows from now on, and ends when interrupted', async () => {
   await record(decision('old.test', 'no-rule'));
   const child = Bun.spawn([join(import.meta.dir, '../../clawctl'), 'egress', 'tail', '--json'], {

@@ -5,6 +5,7 @@
  */
 import { classOf } from '../names/addressclass.ts';
 import { authority, type Host, hostText, isLocalhost } from '../names/host.ts';
+import { isAgentName } from '../policy/agentname.ts';
 import type { Target } from '../policy/decision.ts';
 import { bracketed } from '../policy/pattern.ts';
 import { REASONS, type Reason } from '../policy/reason.ts';
@@ -39,9 +40,34 @@ export function refusalOfUnread(time: number, agent: string, { reason, detail }:
 export const shellQuoted = (place: string) => (place.startsWith('[') ? `'${place}'` : place);
 
 /** What a person could type about this target. */
-function suggestionFor(host: Host, port: number, reason: Reason, agent: string): string {
-  const explain = `clawctl egress explain ${shellQuoted(authority(host, port))}`;
-  return additionFor(host, port, reason, agent) ?? explain;
+export function suggestionFor(host: Host, port: number, reason: Reason, agent: string): string {
+  return (
+    additionFor(host, port, reason, agent) ?? remedyFor(reason, agent) ?? explanationFor(host, port, agent)
+  );
+}
+
+/** The command that explains what the rules say to this agent, whose name no shell changes; `-` is nobody's. */
+export function explanationFor(host: Host, port: number, agent: string): string {
+  const whose = isAgentName(agent) ? ` --agent ${agent}` : '';
+  return `clawctl egress explain ${shellQuoted(authority(host, port))}${whose}`;
+}
+
+/** Where to look for what no rule decides: who has a token, and who uses up how much. Null for what rules do. */
+function remedyFor(reason: Reason, agent: string): string | null {
+  switch (reason) {
+    case 'credentials-missing':
+    case 'credentials-wrong':
+    case 'agent-removed':
+      return 'clawctl egress agents list';
+    case 'limit-connections':
+    case 'limit-bytes-up':
+      return `clawctl egress stats ${isAgentName(agent) ? `--agent ${agent}` : '--by agent'}`;
+    case 'limit-total':
+    case 'limit-rate':
+      return 'clawctl egress stats --by agent';
+    default:
+      return null;
+  }
 }
 
 /** The command that would allow it; null where no single rule would. */
