@@ -14,6 +14,7 @@ import type { Rule } from '../policy/decision.ts';
 import { PRESETS } from '../policy/presets/presets.ts';
 import { ruleItem } from './answers.ts';
 import { policyOf } from './check.ts';
+import { sayExposed } from './exposed.ts';
 import { imitationOf } from './imitation.ts';
 import { print, printJson, say, sayRaw, when } from './output.ts';
 import { recordEdit } from './recordedit.ts';
@@ -38,6 +39,7 @@ export async function add(hosts: readonly string[], options: Options): Promise<v
     throw new Failure('usage', 'Give hosts, or --preset and its name.', 'Presets: clawctl egress presets');
   if (options.preset === undefined) await addHosts(file, hosts, options, paths);
   else await addOnePreset(file, options.preset, options, paths);
+  sayExposed([paths.machinePolicy, file]);
 }
 
 async function addHosts(

@@ -8,6 +8,7 @@ import { answerFor } from '../policy/answer.ts';
 import { ruleText } from '../policy/decide.ts';
 import { answerItem, sentenceOf, situation } from './answers.ts';
 import { answerLines } from './batch.ts';
+import { sayExposed } from './exposed.ts';
 import { imitated } from './imitation.ts';
 import { green, print, printJson, red, yellow } from './output.ts';
 import { DEFAULT_PORT, parseTarget } from './target.ts';
@@ -25,7 +26,8 @@ export async function check(text: string | undefined, options: Options): Promise
   if ((options.batch === true) === (text !== undefined))
     throw new Failure('usage', 'Give one host, or --batch and hosts on standard input.');
   const asked = text === undefined ? null : parseTarget(text);
-  const { policy } = await loadPolicy(policyOf(options, paths));
+  const { policy, files } = loadPolicy(policyOf(options, paths));
+  sayExposed(files);
   if (asked === null) {
     await answerLines(Bun.stdin.stream(), {
       policy,

@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import { version } from '../../package.json';
 import { EXIT, Failure } from '../base/failure.ts';
 import { type Paths, pathsOf } from '../base/paths.ts';
+import { keysForEverybody, writableByOthers } from '../config/exposure.ts';
 import { killFiles, killText, readKills } from '../config/killswitch.ts';
 import { loadPolicy } from '../config/load.ts';
 import { readTokens } from '../config/tokens.ts';
@@ -13,7 +14,7 @@ import { verifyStore } from '../events/verify.ts';
 import { ruleText } from '../policy/decide.ts';
 import { lint } from '../policy/lint.ts';
 import { lintService } from '../policy/lintservice.ts';
-import { modeOf, ruleCount } from '../policy/policy.ts';
+import { listenOf, modeOf, ruleCount } from '../policy/policy.ts';
 import { type Finding, probeKernel } from '../sandbox/probe.ts';
 import {
   dim,
@@ -67,11 +68,14 @@ function policyFindings(paths: Paths): Finding[] {
     const { policy, documents, files, builtIn } = loadPolicy({ paths });
     const where = builtIn ? 'the built-in policy' : files.join(', ');
     const doubts = documents.flatMap(lint);
+    const keys = listenOf(policy).flatMap((entry) => (entry.kind === 'proxy' ? (entry.tls?.key ?? []) : []));
     return [
       ok('policy', `${ruleCount(policy)} rules from ${where}`),
       ...(modeOf(policy) === 'observe'
         ? [warning('policy', 'NOT ENFORCED: it only observes', 'Write mode: enforce.')]
         : []),
+      ...writableByOthers(files).map(({ message, fix }) => broken('policy', message, fix)),
+      ...keysForEverybody(keys).map(({ message, fix }) => warning('listener', message, fix)),
       ...doubts.map(({ rule, message, fix }) =>
         warning('rule', `${rule.host} (${ruleText(rule)}): ${message}`, fix),
       ),

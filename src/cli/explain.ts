@@ -17,6 +17,7 @@ import type { Reason } from '../policy/reason.ts';
 import { ruleItem, situation } from './answers.ts';
 import { policyOf } from './check.ts';
 import { eventItem, eventLine } from './eventline.ts';
+import { sayExposed } from './exposed.ts';
 import { imitationOf } from './imitation.ts';
 import { bold, dim, green, print, printJson, red, yellow } from './output.ts';
 import { differenceFrom, isBesideRules, recordedSentence } from './recorded.ts';
@@ -34,6 +35,7 @@ export async function explain(text: string, options: Options): Promise<void> {
   const event = /^#?\d+$/.test(text) ? findEvent(paths.store, text) : null;
   const target = event === null ? targetOf(text, options.agent) : targetOfEvent(event);
   const { policy, files } = loadPolicy(policyOf(options, paths));
+  sayExposed(files);
   const beginning =
     options.policy !== undefined || files.includes(paths.policy) ? null : beginningBelow(files);
   const found = target === null ? null : explainTarget(policy, target, situation(paths, target.agent));

@@ -1,6 +1,7 @@
 /** `clawctl egress list`: every rule, what it is used for, and what is doubtful about it. */
 import { systemClock } from '../base/clock.ts';
 import { pathsOf } from '../base/paths.ts';
+import { writableByOthers } from '../config/exposure.ts';
 import { loadPolicy } from '../config/load.ts';
 import { openQueries } from '../events/queries.ts';
 import { displayName } from '../names/display.ts';
@@ -12,6 +13,7 @@ import { modeOf, rulesOf } from '../policy/policy.ts';
 import { optionsText } from '../policy/ruleoptions.ts';
 import { ruleItem } from './answers.ts';
 import { policyOf } from './check.ts';
+import { sayExposed } from './exposed.ts';
 import { killItem, killsFor, sayKills } from './kill.ts';
 import {
   type Cell,
@@ -42,7 +44,7 @@ interface Line {
 export async function list(options: Options): Promise<void> {
   const paths = pathsOf();
   const now = systemClock.now();
-  const { policy, documents } = await loadPolicy(policyOf(options, paths));
+  const { policy, documents, files } = loadPolicy(policyOf(options, paths));
   const queries = openQueries(paths.store);
   const uses = usesOf([...rulesOf(policy)], queries.lastUse(now));
   queries.close();
@@ -61,7 +63,7 @@ export async function list(options: Options): Promise<void> {
       mode: modeOf(policy),
       otherwise: observes ? 'observe' : 'deny',
       killed: killsFor(paths).map(killItem),
-      warnings: documents.flatMap(lintService),
+      warnings: [...writableByOthers(files), ...documents.flatMap(lintService)],
       items,
     });
     return;
@@ -70,6 +72,7 @@ export async function list(options: Options): Promise<void> {
   for (const { rule, warnings } of lines)
     for (const warning of warnings) say(`${displayName(rule.host)} (${ruleText(rule)}): ${warning}`);
   for (const { message, fix } of documents.flatMap(lintService)) say(`${message}. ${fix}`);
+  sayExposed(files);
   if (observes)
     say('NOT ENFORCED: the policy only observes; what no rule allows is let through and recorded');
   sayKills(paths);

@@ -1,6 +1,7 @@
 /** The commands about rules, as somebody at a shell sees them. */
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { defaultPreset } from '../policy/presets/default.ts';
 import { createPerson, type Person } from './person.fixture.ts';
 
@@ -141,6 +142,38 @@ describe('remove', () => {
     const { code, err } = await person.type('egress remove nonesuch.test');
     expect(code).toBe(1);
     expect(err).toContain('nonesuch.test');
+  });
+});
+
+describe('a policy file that others may write', () => {
+  test('holds, and is named by whatever reads it, with the fix', async () => {
+    person.writePolicy('allow: [a.test]');
+    expect((await person.type('egress check a.test')).err).toBe('');
+    const healthy = (await person.type('egress doctor')).out;
+    expect(healthy).not.toContain('may write');
+    chmodSync(person.policyFile, 0o620);
+    const warning = `clawctl: warning: others may write ${person.policyFile}, and so the rules\n  Type: chmod go-w ${person.policyFile}\n`;
+    for (const words of ['check a.test', 'explain a.test', 'list', 'add b.test'])
+      expect(await person.type(`egress ${words}`)).toMatchObject({ code: 0, err: warning });
+    const served = await person.type('egress serve --workers none');
+    expect(served.err).toContain(`others may write ${person.policyFile}`);
+    const { warnings } = await person.json('egress list --json');
+    expect(warnings).toMatchObject([{ fix: `Type: chmod go-w ${person.policyFile}` }]);
+    const { out, code } = await person.type('egress doctor');
+    expect(out).toContain(`broken\tpolicy\tothers may write ${person.policyFile}`);
+    expect(code).toBe(1);
+  });
+
+  test('is told from a key that everybody can read, of which doctor warns', async () => {
+    const key = join(person.home, 'key.pem');
+    writeFileSync(key, '', { mode: 0o644 });
+    person.writePolicy(
+      `listen: [{ address: "127.0.0.1:8443", agent: bot, tls: { certificate: /c, key: ${key} } }]`,
+    );
+    const told = `warning\tlistener\teverybody can read the key ${key}\tType: chmod o-rwx ${key}`;
+    expect((await person.type('egress doctor')).out).toContain(told);
+    chmodSync(key, 0o640);
+    expect((await person.type('egress doctor')).out).not.toContain('everybody can read');
   });
 });
 

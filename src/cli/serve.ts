@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { parseDuration } from '../base/duration.ts';
 import { EXIT, Failure } from '../base/failure.ts';
 import { type Paths, pathsOf } from '../base/paths.ts';
+import { writableByOthers } from '../config/exposure.ts';
 import { killFiles, killText, readKills } from '../config/killswitch.ts';
 import { loadPolicy } from '../config/load.ts';
 import { isAgentName } from '../policy/agentname.ts';
@@ -49,7 +50,8 @@ export async function serve(options: ServeOptions): Promise<number> {
       `'${printableLines(options.drain)}' is not a time to drain.`,
       'Write it as 0s, 90s or 30m; 24h at most.',
     );
-  const { policy } = loadPolicy(policyFile === null ? { paths } : { paths, policyFile });
+  const { policy, files } = loadPolicy(policyFile === null ? { paths } : { paths, policyFile });
+  for (const { message, fix } of writableByOthers(files)) say(`warning: ${message}. ${fix}`);
   const listen = listenOf(policy);
   const asked = fixedEntries(options);
   const fixed = asked.length === 0 && listen.length === 0 ? entriesOf('proxy', [USUAL], options) : asked;
