@@ -196,6 +196,21 @@ describe('check and explain', () => {
     expect(allowed).toMatchObject({ verdict: 'allow', rule: { host: 'github.com', text: 'preset default' } });
   });
 
+  test('take no port that the gateway would refuse for its spelling', async () => {
+    person.writePolicy('allow: [a.test]');
+    for (const words of [
+      'check a.test:0443',
+      'explain a.test:0443',
+      'check [2001:db8::1]:0443',
+      'add b.test --port 0443',
+    ])
+      expect(await person.type(`egress ${words}`)).toMatchObject({
+        ...{ code: 2, out: '', err: "clawctl: '0443' is not a port.\n  Write 443.\n" },
+      });
+    expect((await person.type('egress check a.test:00')).err).toContain('A port is a whole number');
+    expect((await person.type('egress check a.test:443')).code).toBe(0);
+  });
+
   test('judge addresses that are known without asking anybody', async () => {
     person.writePolicy(`version: 1
 allow: [metadata.test, {host: db.test, addresses: [10.0.0.0/8]}]

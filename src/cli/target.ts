@@ -7,10 +7,13 @@ import { readPattern } from '../policy/pattern.ts';
 
 export const DEFAULT_PORT = 443;
 
+/** As a gateway reads it: one with a zero before it is another spelling, and refused. */
 export function parsePort(text: string): number {
-  const port = /^[0-9]{1,5}$/.test(text) ? Number(text) : 0;
-  if (port < 1 || port > 65535) throw new Failure('bad-port', `'${printable(text)}' is not a port.`);
-  return port;
+  const port = /^[1-9][0-9]{0,4}$/.test(text) ? Number(text) : 0;
+  if (port >= 1 && port <= 65_535) return port;
+  const meant = Number(/^0+([1-9][0-9]{0,4})$/.exec(text)?.[1] ?? 0);
+  const fix = meant >= 1 && meant <= 65_535 ? `Write ${meant}.` : undefined;
+  throw new Failure('bad-port', `'${printable(text)}' is not a port.`, fix);
 }
 
 /** Throws a Failure that says what is wrong and what was probably meant. */
