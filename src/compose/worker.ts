@@ -228,7 +228,7 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
       unused = before?.fds ?? [];
       tell({ kind: 'listening', ids: [id] });
     } catch (error) {
-      tell({ kind: 'unserved', id, why: (error as Error).message });
+      tell({ kind: 'unserved', id, why: (error as Error).message, kept: keptOf(before?.entry) });
     }
     if (before?.fds !== fds) for (const fd of unused) closeDescriptor(fd);
   };
@@ -293,6 +293,13 @@ function takeVariables(environment: Readonly<Record<string, string>>, policy: Po
     for (const each of Object.values(value)) visit(each);
   };
   for (const channel of channelsOf(policy).values()) visit(channel);
+}
+
+/** How a listener goes on that could not be begun anew. */
+function keptOf(entry: ListenEntry | undefined): string | null {
+  if (entry === undefined) return null;
+  if (entry.kind !== 'proxy') return 'as it was';
+  return entry.tls === null ? 'as it was, without TLS' : 'with the certificate that it had';
 }
 
 function readTls({ certificate, key }: { certificate: string; key: string }) {

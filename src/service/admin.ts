@@ -2,6 +2,10 @@
 import { createServer, type Server } from 'node:http';
 import { Failure } from '../base/failure.ts';
 
+/** Until an address that another process held is given up, and the milliseconds between. */
+const TRIES = 100;
+const BETWEEN_TRIES = 100;
+
 export interface Answer {
   status: 200 | 503;
   body: object;
@@ -41,6 +45,24 @@ export async function serveAdmin(
       server.closeAllConnections();
     },
   };
+}
+
+/** The same at an address that another process gives up before long. Null where it is no longer wanted. */
+export async function serveAdminOnceFree(
+  where: { host: string; port: number },
+  questions: Questions,
+  isWanted: () => boolean,
+): Promise<Admin | null> {
+  for (let tries = 1; isWanted(); tries++) {
+    try {
+      return await serveAdmin(where, questions);
+    } catch (error) {
+      const isHeld = error instanceof Failure && error.code === 'address-taken';
+      if (!isHeld || tries === TRIES) throw error;
+      await Bun.sleep(BETWEEN_TRIES);
+    }
+  }
+  return null;
 }
 
 function failureAt(

@@ -62,8 +62,8 @@ export type FromWorker =
   | Refused
   | { kind: 'started' }
   | { kind: 'listening'; ids: readonly number[] }
-  /** One could not be served, and why. */
-  | { kind: 'unserved'; id: number; why: string }
+  /** One could not be served, and why. `kept`: how it is served all the same, where it was served before. */
+  | { kind: 'unserved'; id: number; why: string; kept: string | null }
   /** What the policy says about listeners, after it has changed. */
   | { kind: 'policy'; listen: readonly ListenEntry[] }
   | { kind: 'said'; text: string }

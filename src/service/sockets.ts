@@ -18,6 +18,7 @@ import {
 import { OsError } from '../os/libc.ts';
 import { type ListenEntry, placeOf } from '../policy/listener.ts';
 import type { Served } from './message.ts';
+import type { PassedEntry } from './takeover.ts';
 
 export interface Opened {
   id: number;
@@ -33,6 +34,9 @@ export type ServedSet = Served & { fds: readonly number[] };
 export function keyOf(entry: ListenEntry): string {
   return `${entry.kind === 'dns' ? 'dns' : 'tcp'} ${placeOf(entry)}`;
 }
+
+/** `proxy 127.0.0.1:8880`. */
+export const listedAs = (entry: ListenEntry) => `${entry.kind} ${placeOf(entry)}`;
 
 /** Throws Failure. */
 export function openSockets(id: number, entry: ListenEntry, workers: number): Opened {
@@ -63,6 +67,13 @@ function adviceFor({ where }: ListenEntry, { code }: OsError): string | undefine
   if (code === 'EACCES') return 'Ports below 1024 need root or CAP_NET_BIND_SERVICE.';
   if (code === 'EADDRNOTAVAIL') return 'Name an address of this machine.';
   return undefined;
+}
+
+/** What is wrong with a place whose socket is open is its certificate. */
+export function certificateAdvice(entry: ListenEntry | undefined): string | null {
+  if (entry?.kind !== 'proxy' || entry.tls === null) return null;
+  const { certificate, key } = entry.tls;
+  return `In ${certificate} there has to be the chain, in ${key} its private key, both as PEM that this user may read.`;
 }
 
 function openEntry(entry: ListenEntry, workers: number): { entry: ListenEntry; sets: number[][] } {
@@ -98,8 +109,24 @@ function makeRoom(path: string): void {
   throw new Failure('address-taken', `Somebody listens at ${path} already.`, 'End it, or listen elsewhere.');
 }
 
+/** Those of the process before. */
+export function adoptSockets(
+  { entries, fds }: { entries: readonly PassedEntry[]; fds: readonly number[] },
+  nextId: () => number,
+  workers: number,
+): Opened[] {
+  let at = 0;
+  return entries.map(({ entry, sets, descriptors }) => {
+    const opened: Opened = { id: nextId(), entry, sets: [] };
+    for (let each = 0; each < sets; each++, at += descriptors)
+      opened.sets.push(fds.slice(at, at + descriptors));
+    widen(opened, workers);
+    return opened;
+  });
+}
+
 /** After a takeover by more workers than there were: those without a socket of their own get one. */
-export function widen(opened: Opened, workers: number): void {
+function widen(opened: Opened, workers: number): void {
   const { entry, sets } = opened;
   const { where } = entry;
   if (entry.kind !== 'proxy') return;
@@ -117,6 +144,13 @@ export function servedBy(opened: Opened, index: number, workers: number): Served
   if (mine.length === 0) return null;
   const fds = mine.flat();
   return { id, entry, count: fds.length, fds };
+}
+
+/** Which of the workers serve it. */
+export function serversOf(opened: Opened, workers: number): number[] {
+  return Array.from({ length: workers }, (_, index) => index).filter(
+    (index) => servedBy(opened, index, workers) !== null,
+  );
 }
 
 /** `kept`: another process goes on with them. */

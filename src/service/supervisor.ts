@@ -2,18 +2,29 @@
  * The process that stays: it holds the sockets, the lock and the shared memory, starts workers, watches them, and
  * passes all of it on to another process that takes over. It carries no traffic and reads no wire.
  */
-import { Failure } from '../base/failure.ts';
+import type { Failure } from '../base/failure.ts';
 import type { Paths } from '../base/paths.ts';
 import { closeDescriptor } from '../os/descriptors.ts';
 import { openSharedMemory, openUnixListener } from '../os/endpoints.ts';
 import type { ListenEntry } from '../policy/listener.ts';
-import { type Admin, type Questions, serveAdmin } from './admin.ts';
-import { type Condition, conditionOf } from './condition.ts';
+import { type Admin, type Questions, serveAdmin, serveAdminOnceFree } from './admin.ts';
+import { type Condition, conditionOf, troubleText } from './condition.ts';
 import type { ServiceFolder } from './folder.ts';
 import { LEDGER_BYTES, Ledger, SLOTS_OF_GENERATION } from './ledger.ts';
 import type { FromWorker } from './message.ts';
 import { notifySystemd, watchdogMilliseconds } from './notify.ts';
-import { closeSockets, keyOf, type Opened, openSockets, type ServedSet, servedBy, widen } from './sockets.ts';
+import {
+  adoptSockets,
+  certificateAdvice,
+  closeSockets,
+  keyOf,
+  listedAs,
+  type Opened,
+  openSockets,
+  type ServedSet,
+  servedBy,
+  serversOf,
+} from './sockets.ts';
 import { Handover, type Inheritance } from './takeover.ts';
 import { keepUsage, recallUsage } from './usagefile.ts';
 import { Worker } from './worker.ts';
@@ -24,8 +35,8 @@ const LOOK = 100;
 const LATE = 300;
 /** Milliseconds between times when what was sent today is kept. */
 const KEEP = 5_000;
-/** Looks until an address that another process held is given up. */
-const ADDRESS_TRIES = 100;
+/** Milliseconds between tries to open, or to serve, what could not be. */
+const RETRY = 1_000;
 
 export interface ServiceOptions {
   paths: Paths;
@@ -54,6 +65,8 @@ export class Supervisor {
   readonly #ledger: Ledger;
   readonly #generation: number;
   #opened: Opened[] = [];
+  /** What the policy wants to be open and could not be opened, by its place. */
+  readonly #missing = new Map<string, { entry: ListenEntry; why: string }>();
   /** Ids of what the command line asks for, whatever the policy says. */
   readonly #fixed = new Set<number>();
   #nextId = 1;
@@ -65,6 +78,7 @@ export class Supervisor {
   #handover: Handover | null = null;
   #timer: Timer | null = null;
   #lookedAt = 0;
+  #triedAt = 0;
   #toldAt = 0;
   #keptAt = 0;
   #kept: string | null = null;
@@ -80,7 +94,7 @@ export class Supervisor {
     this.#generation = inheritance === null ? 0 : 1 - inheritance.generation;
     this.#memory = inheritance?.memory ?? openSharedMemory('clawctl-limits', LEDGER_BYTES);
     this.#ledger = new Ledger(Bun.mmap(`/proc/self/fd/${this.#memory}`, { shared: true }));
-    if (inheritance !== null) this.#adopt(inheritance);
+    if (inheritance !== null) this.#opened = adoptSockets(inheritance, () => this.#nextId++, options.workers);
     else recallUsage(options.folder.usage, this.#ledger, Date.now());
     try {
       for (const entry of options.fixed) this.#fixed.add(this.#open(entry).id);
@@ -92,7 +106,7 @@ export class Supervisor {
   }
 
   get places(): string[] {
-    return this.#opened.map(({ entry }) => `${entry.kind} ${keyOf(entry).split(' ')[1]}`);
+    return this.#opened.map(({ entry }) => listedAs(entry));
   }
 
   /** Starts the workers; resolves once all of them listen. */
@@ -122,32 +136,30 @@ export class Supervisor {
     folder.open('takeover');
     this.#state = 'serving';
     inheritance?.done();
-    if (admin !== null && inheritance !== null) void this.#serveProbes(admin, questions);
+    if (admin !== null && inheritance !== null) void this.#serveProbesSoon(admin, questions);
     notifySystemd(`READY=1\nMAINPID=${process.pid}\nSTATUS=Serving ${this.places.join(', ')}`);
   }
 
   /** The process before gives the address up once it knows that it is replaced. */
-  async #serveProbes(address: { host: string; port: number }, questions: Questions): Promise<void> {
-    for (let tries = 1; this.#state === 'serving'; tries++) {
-      try {
-        this.#probed = await serveAdmin(address, questions);
-        return;
-      } catch (error) {
-        const isHeld = error instanceof Failure && error.code === 'address-taken';
-        if (!isHeld || tries === ADDRESS_TRIES) {
-          this.#options.say(`${(error as Error).message} Everything else goes on.`);
-          return;
-        }
-        await new Promise((resolve) => setTimeout(resolve, LOOK));
-      }
+  async #serveProbesSoon(address: { host: string; port: number }, questions: Questions): Promise<void> {
+    try {
+      this.#probed = await serveAdminOnceFree(address, questions, () => this.#state === 'serving');
+    } catch (error) {
+      this.#options.say(`${(error as Error).message} Everything else goes on.`);
     }
   }
 
   condition(): Condition {
     return conditionOf({
       state: this.#state,
-      listeners: this.places,
-      ids: this.#opened.map((opened) => ({ id: opened.id, workers: this.#servedIndexes(opened) })),
+      opened: this.#opened.map((opened) => ({
+        ...{
+          id: opened.id,
+          place: listedAs(opened.entry),
+          workers: serversOf(opened, this.#options.workers),
+        },
+      })),
+      missing: [...this.#missing.values()].map(({ entry, why }) => ({ place: listedAs(entry), why })),
       workers: this.#workers,
     });
   }
@@ -168,6 +180,7 @@ export class Supervisor {
   async drain(kept = false): Promise<void> {
     if (this.#state === 'draining') return;
     this.#state = 'draining';
+    this.#missing.clear();
     notifySystemd('STOPPING=1');
     for (const opened of this.#opened.splice(0)) closeSockets(opened, kept);
     if (this.#takeover >= 0) closeDescriptor(this.#takeover);
@@ -216,15 +229,28 @@ export class Supervisor {
     if (message.kind === 'refused')
       for (const other of this.#workers) if (other !== worker) other.send(message);
     if (message.kind === 'said' && (index === 0 || worker.restarts > 0)) say(message.text);
-    if (message.kind === 'unserved') {
-      const what = `${this.#placeOf(message.id)} cannot be served: ${message.why}`;
-      if (this.#state === 'starting')
-        onBroken({ code: 'gateway-broken', message: what, fix: this.#adviceFor(message.id) });
-      else say(`worker ${index}: ${what}`);
-    }
+    if (message.kind === 'unserved') this.#couldNotServe(worker, index, message);
+    if (message.kind === 'listening')
+      for (const id of message.ids)
+        if (worker.troubles.delete(id)) say(`worker ${index} serves ${this.#placeOf(id)} as it should again`);
     if (message.kind === 'policy' && index === 0) this.#follow(message.listen);
     if (this.#state === 'starting' && this.#workers.length === this.#options.workers && this.#allServe())
       this.#onServing();
+  }
+
+  #couldNotServe(worker: Worker, index: number, message: FromWorker & { kind: 'unserved' }): void {
+    const { id, why, kept } = message;
+    if (this.#state === 'starting') {
+      const fix = certificateAdvice(this.#opened.find((each) => each.id === id)?.entry);
+      const message = `${this.#placeOf(id)} cannot be served: ${why}`;
+      this.#options.onBroken({ code: 'gateway-broken', message, fix });
+      return;
+    }
+    const before = worker.troubles.get(id);
+    worker.troubles.set(id, { why, kept });
+    // What goes on as before is every worker's; what is not served is tried again and again, and said once.
+    const isNews = kept === null ? before?.why !== why : index === 0;
+    if (isNews) this.#options.say(troubleText(this.#placeOf(id), { why, kept }, index));
   }
 
   #allServe(): boolean {
@@ -239,25 +265,10 @@ export class Supervisor {
     return opened === undefined ? 'a listener' : keyOf(opened.entry);
   }
 
-  /** What is wrong with a place whose socket is open is its certificate. */
-  #adviceFor(id: number): string | null {
-    const entry = this.#opened.find((each) => each.id === id)?.entry;
-    if (entry?.kind !== 'proxy' || entry.tls === null) return null;
-    const { certificate, key } = entry.tls;
-    return `In ${certificate} there has to be the chain, in ${key} its private key, both as PEM that this user may read.`;
-  }
-
   #servedBy(index: number): ServedSet[] {
     return this.#opened
       .map((opened) => servedBy(opened, index, this.#options.workers))
       .filter((served) => served !== null);
-  }
-
-  #servedIndexes(opened: Opened): number[] {
-    const { workers } = this.#options;
-    return Array.from({ length: workers }, (_, index) => index).filter(
-      (index) => servedBy(opened, index, workers) !== null,
-    );
   }
 
   /** What the policy says of a place that the command line names too does not count. */
@@ -279,21 +290,11 @@ export class Supervisor {
     return opened;
   }
 
-  #adopt({ entries, fds }: Inheritance): void {
-    let at = 0;
-    for (const { entry, sets, descriptors } of entries) {
-      const opened: Opened = { id: this.#nextId++, entry, sets: [] };
-      for (let each = 0; each < sets; each++, at += descriptors)
-        opened.sets.push(fds.slice(at, at + descriptors));
-      widen(opened, this.#options.workers);
-      this.#opened.push(opened);
-    }
-  }
-
   /** The policy's listeners have changed: what is new is opened, what is gone closed, what stays is not touched. */
   #follow(listen: readonly ListenEntry[]): void {
     const { say } = this.#options;
     const wanted = this.#wanted(listen);
+    this.#missing.clear();
     const keys = new Set(wanted.map(keyOf));
     const gone = this.#opened.filter(({ id, entry }) => !this.#fixed.has(id) && !keys.has(keyOf(entry)));
     for (const opened of gone) {
@@ -305,19 +306,45 @@ export class Supervisor {
     for (const entry of wanted) {
       const before = this.#opened.find((each) => keyOf(each.entry) === keyOf(entry));
       if (before !== undefined && JSON.stringify(before.entry) === JSON.stringify(entry)) continue;
-      try {
-        const opened = this.#open(entry);
-        this.#workers.forEach((worker, index) => {
-          const served = servedBy(opened, index, this.#options.workers);
-          if (served === null) return;
-          const { id, count, fds } = served;
-          worker.send({ kind: 'listen', served: [{ id, entry, count }] }, fds);
-        });
-        say(`listens on ${keyOf(entry)}${before === undefined ? '' : ', as the policy says now'}`);
-      } catch (error) {
-        say(`${(error as Error).message} Everything else goes on.`);
-      }
+      const failed = this.#begin(entry);
+      if (failed !== null) say(`${failed} It is tried again; everything else goes on.`);
+      else if (before === undefined) say(`listens on ${keyOf(entry)}`);
+      else say(`${keyOf(entry)} is to be as the policy says now`);
     }
+  }
+
+  /** Null once it is open and the workers know; else why it is not. */
+  #begin(entry: ListenEntry): string | null {
+    try {
+      const opened = this.#open(entry);
+      for (const index of this.#workers.keys()) this.#offer(index, opened);
+      return null;
+    } catch (error) {
+      const why = (error as Error).message;
+      this.#missing.set(keyOf(entry), { entry, why });
+      return why;
+    }
+  }
+
+  #offer(index: number, opened: Opened): void {
+    const served = servedBy(opened, index, this.#options.workers);
+    if (served === null) return;
+    const { id, entry, count, fds } = served;
+    this.#workers[index]!.send({ kind: 'listen', served: [{ id, entry, count }] }, fds);
+  }
+
+  /** What could not be opened, and what a worker could not serve at all: the cause may be gone. */
+  #tryAgain(now: number): void {
+    this.#triedAt = now;
+    for (const [key, { entry }] of [...this.#missing]) {
+      if (this.#begin(entry) !== null) continue;
+      this.#missing.delete(key);
+      this.#options.say(`listens on ${key}`);
+    }
+    this.#workers.forEach((worker, index) => {
+      for (const opened of this.#opened)
+        if (worker.troubles.get(opened.id)?.kept === null) this.#offer(index, opened);
+    });
   }
 
   #look(): void {
@@ -331,7 +358,9 @@ export class Supervisor {
       notifySystemd('WATCHDOG=1');
     }
     if (now - this.#keptAt > KEEP) this.#keep(now);
-    if (this.#state === 'serving') this.#lookForSuccessor();
+    if (this.#state !== 'serving') return;
+    if (now - this.#triedAt > RETRY) this.#tryAgain(now);
+    this.#lookForSuccessor();
   }
 
   /** Whoever has taken over keeps it from then on. */

@@ -35,11 +35,20 @@ export interface WorkerOptions {
   onDeath: (worker: Worker, why: string) => void;
 }
 
+/** Why something is not served as it should be. */
+export interface Trouble {
+  why: string;
+  /** How it is served all the same: `with the certificate that it had`. */
+  kept: string | null;
+}
+
 export class Worker {
   /** What it said last; null before its first beat. */
   beat: Beat | null = null;
   /** Ids of what it listens on. */
   listening = new Set<number>();
+  /** Of ids that it could not serve as it was told. */
+  troubles = new Map<number, Trouble>();
   #child: Subprocess | null = null;
   #channel = -1;
   #startedAt = 0;
@@ -122,6 +131,7 @@ export class Worker {
     this.#heardUsed = 0;
     this.beat = null;
     this.listening.clear();
+    this.troubles.clear();
     this.#child = Bun.spawn([...program], {
       stdio: ['ignore', 'ignore', 'inherit', theirs],
       env: ENVIRONMENT,
@@ -155,6 +165,7 @@ export class Worker {
     this.#child = null;
     this.beat = null;
     this.listening.clear();
+    this.troubles.clear();
     closeDescriptor(this.#channel);
     const why = signal === null ? `it ended with code ${code}` : `it was ended by signal ${signal}`;
     if (!this.#draining) {
