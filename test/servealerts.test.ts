@@ -27,6 +27,30 @@ async function incidents(alert: string, count: number) {
   }
 }
 
+describe('an agent of a listener', () => {
+  const bot = `version: 1
+agents: { bot: { from: [192.0.2.1] } }
+`;
+
+  test('on the command line is expected, and serve says who does not know it', async () => {
+    service.writePolicy(bot);
+    const child = await service.serve('--listen', `127.0.0.1:${port}`, '--agent', 'zed', '--workers', '1');
+    expect(child.lines.all.join('\n')).toContain('the policy does not name zed');
+    expect((await connectBy({ port }, 'x.test:443')).answer).toBe('403 no-rule');
+    await service.saying('"blocked":1', 'stats', '--json');
+    expect(await incidents('unexpected_agent', 0)).toEqual([]);
+  });
+
+  test('in the policy is one that the policy names', async () => {
+    service.writePolicy(`${bot}listen: [{ address: '127.0.0.1:${port}', agent: zed }]\n`);
+    const child = await service.serve('--workers', '1');
+    expect(child.lines.all.join('\n')).not.toContain('does not name');
+    expect((await connectBy({ port }, 'x.test:443')).answer).toBe('403 no-rule');
+    await service.saying('"blocked":1', 'stats', '--json');
+    expect(await incidents('unexpected_agent', 0)).toEqual([]);
+  });
+});
+
 describe('a service', () => {
   test('that was killed and is started anew is told of', async () => {
     service.writePolicy(policy());

@@ -7,14 +7,15 @@ import { type Paths, pathsOf } from '../base/paths.ts';
 import { writableByOthers } from '../config/exposure.ts';
 import { killFiles, killText, readKills } from '../config/killswitch.ts';
 import { loadPolicy } from '../config/load.ts';
+import { readTokens, type Tokens } from '../config/tokens.ts';
 import { isAgentName } from '../policy/agentname.ts';
 import { isPlace, type ListenEntry, readPlace } from '../policy/listener.ts';
-import { listenOf, modeOf } from '../policy/policy.ts';
+import { listenOf, modeOf, type Policy } from '../policy/policy.ts';
 import { ownProgram } from '../sandbox/program.ts';
 import { ServiceFolder, serviceName } from '../service/folder.ts';
 import { SLOTS_OF_GENERATION } from '../service/ledger.ts';
 import { notifySystemd } from '../service/notify.ts';
-import { keyOf } from '../service/sockets.ts';
+import { agentsOf, keyOf } from '../service/sockets.ts';
 import { Supervisor } from '../service/supervisor.ts';
 import { type Inheritance, takeOver } from '../service/takeover.ts';
 import { givenBack } from './environment.ts';
@@ -60,6 +61,7 @@ export async function serve(options: ServeOptions): Promise<number> {
   const workers = workersOf(options.workers);
   const folder = folderOf(options, paths);
   const inheritance = inheritanceOf(options, folder);
+  for (const line of unknownAgents(agentsOf(fixed), policy, tokensIfSound(paths))) say(line);
   let broken: Failure | null = null;
   let supervisor: Supervisor;
   try {
@@ -139,6 +141,29 @@ function checkAgent({ agent }: ServeOptions, hasPlaces: boolean): void {
       '--agent is for listeners on the command line, and there are none.',
       'Add --listen, or write agent: beside the listener in the policy.',
     );
+}
+
+/** The running service knows them by its listeners; every other command goes by the policy and the tokens. */
+function unknownAgents(agents: readonly string[], policy: Policy, tokens: Tokens): string[] {
+  const isNamed = (agent: string) =>
+    policy.agents.has(agent) || tokens.has(agent) || agentsOf(listenOf(policy)).includes(agent);
+  return [...new Set(agents)]
+    .filter((agent) => !isNamed(agent))
+    .map(
+      (agent) =>
+        `the policy does not name ${agent}: env, kill and agents list will not know it\n` +
+        `  Write its listener, with agent: ${agent}, under listen: in the policy instead.`,
+    );
+}
+
+/** Damaged ones let nobody in, which the workers say. */
+function tokensIfSound({ tokens }: Paths): Tokens {
+  try {
+    return readTokens(tokens);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return new Map();
+  }
 }
 
 function entriesOf(

@@ -114,7 +114,8 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
   closers.defer(() => tokens.close());
   // One worker evaluates for all; where it dies, it is started anew.
   const evaluates = start.slot % SLOTS_OF_GENERATION === 0;
-  const alerts = evaluates ? createAlerts({ paths: start.paths, policyFile: start.policyFile }) : null;
+  const { paths, policyFile, agents } = start;
+  const alerts = evaluates ? createAlerts({ paths, policyFile, agents }) : null;
   closers.defer(() => alerts?.stop());
   core = await openCore(
     {

@@ -25,6 +25,8 @@ export interface Start {
   slot: number;
   /** Of whoever started the service; a worker takes from it what channels of alerts name. */
   environment: Readonly<Record<string, string>>;
+  /** Of the command line's listeners. */
+  agents: readonly string[];
   /** Why whatever was before it in this place ended, where nobody had asked it to. */
   restarted: string | null;
 }

@@ -2,19 +2,18 @@
  * The process that stays: it holds the sockets, the lock and the shared memory, starts workers, watches them, and
  * passes all of it on to another process that takes over. It carries no traffic and reads no wire.
  */
-import type { Failure } from '../base/failure.ts';
-import type { Paths } from '../base/paths.ts';
 import { closeDescriptor } from '../os/descriptors.ts';
 import { openSharedMemory, openUnixListener } from '../os/endpoints.ts';
 import type { ListenEntry } from '../policy/listener.ts';
 import { type Admin, type Questions, serveAdmin, serveAdminOnceFree } from './admin.ts';
 import { type Condition, conditionOf, troubleText } from './condition.ts';
-import type { ServiceFolder } from './folder.ts';
 import { LEDGER_BYTES, Ledger, SLOTS_OF_GENERATION } from './ledger.ts';
 import type { FromWorker } from './message.ts';
 import { notifySystemd, watchdogMilliseconds } from './notify.ts';
+import type { ServiceOptions } from './options.ts';
 import {
   adoptSockets,
+  agentsOf,
   certificateAdvice,
   closeSockets,
   keyOf,
@@ -25,7 +24,7 @@ import {
   servedBy,
   serversOf,
 } from './sockets.ts';
-import { Handover, type Inheritance } from './takeover.ts';
+import { Handover } from './takeover.ts';
 import { keepUsage, recallUsage } from './usagefile.ts';
 import { Worker } from './worker.ts';
 
@@ -37,27 +36,6 @@ const LATE = 300;
 const KEEP = 5_000;
 /** Milliseconds between tries to open, or to serve, what could not be. */
 const RETRY = 1_000;
-
-export interface ServiceOptions {
-  paths: Paths;
-  policyFile: string | null;
-  environment: Readonly<Record<string, string>>;
-  folder: ServiceFolder;
-  /** From the command line; the policy's come beside them. */
-  fixed: readonly ListenEntry[];
-  listen: readonly ListenEntry[];
-  workers: number;
-  /** Milliseconds that open connections have at the end. */
-  drain: number;
-  admin: { host: string; port: number } | null;
-  /** Words that start this program as a worker. */
-  program: readonly string[];
-  inheritance: Inheritance | null;
-  /** A line for whoever watches. */
-  say: (text: string) => void;
-  /** Told once of a worker that cannot start at all. */
-  onBroken: (failure: { code: Failure['code']; message: string; fix: string | null }) => void;
-}
 
 export class Supervisor {
   readonly #options: ServiceOptions;
@@ -204,12 +182,12 @@ export class Supervisor {
   }
 
   #startWorker(index: number): Worker {
-    const { paths, policyFile, environment, program, folder } = this.#options;
+    const { paths, policyFile, environment, program, folder, fixed } = this.#options;
     const slot = this.#generation * SLOTS_OF_GENERATION + index;
     const restarted = index > 0 || folder.wasLeft ? null : 'the service before it was killed';
     return new Worker({
       program,
-      start: { paths, policyFile, environment, slot, restarted },
+      start: { paths, policyFile, environment, slot, restarted, agents: agentsOf(fixed) },
       memory: this.#memory,
       served: () => this.#servedBy(index),
       onMessage: (worker, message) => this.#heard(worker, index, message),

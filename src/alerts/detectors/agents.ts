@@ -15,8 +15,9 @@ export function createUnexpectedAgents({ policy, memory, isKnown }: DetectorCont
   const usual = new BoundedMap<true>(MOST_KNOWN);
 
   const isDeclared = (agent: string): boolean => {
-    const { agents } = policy();
-    return agents.size === 0 || agents.has(agent) || isKnown?.(agent) === true;
+    const { agents, listen } = policy();
+    if (agents.size === 0 || agents.has(agent) || isKnown?.(agent) === true) return true;
+    return listen.some((entry) => entry.agent === agent);
   };
 
   /** What was let through is remembered, and is a finding where it was another agent's alone so far. */

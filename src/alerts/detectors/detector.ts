@@ -35,6 +35,6 @@ export interface DetectorContext {
   /** The policy of the moment. Detectors notice when it is another one. */
   policy(): Policy;
   memory: Memory;
-  /** Whether somebody has given the agent a token, for agents that the policy does not name. */
+  /** Whether somebody has given the agent a token or a listener, for agents that the policy does not name. */
   isKnown?(agent: string): boolean;
 }

@@ -154,7 +154,11 @@ describe('unusual_upload', () => {
 });
 
 describe('unexpected_agent', () => {
-  const named = policyOf('allow: [a.example]\nagents: { ci: { allow: [b.example] } }');
+  const named = policyOf(
+    `allow: [a.example]
+agents: { ci: { allow: [b.example] } }
+listen: [{ address: '127.0.0.1:1', agent: with-listener }]`,
+  );
 
   test.each([
     ['credentials-wrong', 'somebody came as ci without its token'],
@@ -172,6 +176,7 @@ describe('unexpected_agent', () => {
       'bot is none of the agents that the policy names',
     );
     expect(detector.see(decision('x.example', { agent: 'with-token' }))).toBe(null);
+    expect(detector.see(decision('x.example', { agent: 'with-listener' }))).toBe(null);
     expect(detectorOf('unexpected_agent', POLICY).see(decision('x.example'))).toBe(null);
   });
 

@@ -68,7 +68,12 @@ async function watch(places: AlertsPlaces): Promise<void> {
       try {
         // One that is broken now may be mended, and what is recorded until then is still there.
         if (loaded !== null) {
-          parts ??= open(places, policy, (agent) => tokensFollowed.tokens()?.has(agent) === true);
+          parts ??= open(
+            places,
+            policy,
+            (agent) =>
+              tokensFollowed.tokens()?.has(agent) === true || places.agents?.includes(agent) === true,
+          );
           wait = step(parts);
         }
       } catch (error) {

@@ -6,6 +6,8 @@ export interface AlertsPlaces {
   paths: Paths;
   /** The policy in place of the person's own, absolute; null without one. */
   policyFile: string | null;
+  /** Agents that the gateway's own listeners name, where neither the policy nor a token does. */
+  agents?: readonly string[];
 }
 
 export type AlertsMessage = AlertsPlaces | { stop: number };
