@@ -55,6 +55,15 @@ describe('a service that cannot be as it was told says why, what to do, and ends
     expect(await connectBy({ port }, 'a.test:443').catch(() => 'nobody')).toBe('nobody');
   });
 
+  test('an address that is taken, with --takeover and nobody to take over from', async () => {
+    const words = ['--listen', `127.0.0.1:${service.origin}`, '--takeover'];
+    const { code, err } = await service.clawctl('serve', ...words);
+    const where = `no service 'default' runs in ${service.folder}/runtime/clawctl/serve-default, by XDG_RUNTIME_DIR`;
+    expect([code, err]).toEqual([1, expect.stringContaining(`${where}: this one starts anew`)]);
+    expect(err).toContain("no service 'default' was found in");
+    expect(err).not.toContain('use --takeover');
+  });
+
   test('a broken policy, a taken address, and a service that runs already', async () => {
     await service.serve(...listen(), '--workers', '1');
     const beside = await service.clawctl('serve', '--listen', `127.0.0.1:${freePort()}`);
@@ -65,4 +74,15 @@ describe('a service that cannot be as it was told says why, what to do, and ends
     const broken = await service.clawctl('serve', '--name', 'third');
     expect([broken.code, broken.err]).toEqual([2, expect.stringContaining("Did you mean 'version'?")]);
   });
+});
+
+test('status of a service that is not found says where it looked, and how to start that one', async () => {
+  const { code, err } = await service.clawctl('status', '--name', 'nosuch');
+  expect([code, err]).toEqual([4, expect.stringContaining('clawctl egress serve --name nosuch')]);
+  expect(err).toContain(`${service.folder}/runtime/clawctl/serve-nosuch, by XDG_RUNTIME_DIR`);
+  delete service.environment.XDG_RUNTIME_DIR;
+  const other = await service.clawctl('status');
+  expect(other.err).toContain(
+    '/state/clawctl/runtime/clawctl/serve-default, because XDG_RUNTIME_DIR is not set',
+  );
 });

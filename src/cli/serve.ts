@@ -61,6 +61,8 @@ export async function serve(options: ServeOptions): Promise<number> {
   const workers = workersOf(options.workers);
   const folder = folderOf(options, paths);
   const inheritance = inheritanceOf(options, folder);
+  if (options.takeover === true && inheritance === null)
+    say(`no service '${options.name}' runs in ${folder.described}: this one starts anew`);
   for (const line of unknownAgents(agentsOf(fixed), policy, tokensIfSound(paths))) say(line);
   let broken: Failure | null = null;
   let supervisor: Supervisor;
@@ -76,7 +78,7 @@ export async function serve(options: ServeOptions): Promise<number> {
     });
   } catch (error) {
     folder.leave();
-    throw error;
+    throw options.takeover === true ? takenAnyway(error, options, folder, inheritance) : error;
   }
   process.on('SIGHUP', () => {
     say('the policy, the tokens and the certificates are read again');
@@ -211,6 +213,21 @@ function workersOf(text: string | undefined): number {
 
 function folderOf({ name }: { name: string }, paths: Paths): ServiceFolder {
   return new ServiceFolder(paths, serviceName(name));
+}
+
+/** Advice that does not name an option that was given. */
+function takenAnyway(
+  error: unknown,
+  { name }: ServeOptions,
+  { described }: ServiceFolder,
+  inheritance: Inheritance | null,
+): unknown {
+  if (!(error instanceof Failure) || error.code !== 'address-taken') return error;
+  const cause =
+    inheritance === null
+      ? `To take over what listens there, run it as its user, with its --name and its folder: no service '${name}' was found in ${described}.`
+      : 'Listen elsewhere, or end what listens there: it is not the service that was to be taken over.';
+  return new Failure(error.code, error.message, cause);
 }
 
 /** Null: nobody serves yet. Throws Failure where somebody does and is not to be taken over, or cannot be. */

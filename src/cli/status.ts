@@ -10,7 +10,7 @@ const PATIENCE = 3_000;
 /** Resolves to the exit code: 0 where it is ready, 1 where it is not. */
 export async function status(options: { name: string; json?: boolean }): Promise<number> {
   const { name } = options;
-  const condition = await ask(new ServiceFolder(pathsOf(), serviceName(name)).door('admin'), name);
+  const condition = await ask(new ServiceFolder(pathsOf(), serviceName(name)), name);
   const { schema: _, ...fields } = condition;
   if (options.json === true) printJson('status', fields);
   else {
@@ -32,12 +32,18 @@ export async function status(options: { name: string; json?: boolean }): Promise
   return condition.ready ? EXIT.done : EXIT.failed;
 }
 
-async function ask(unix: string, name: string): Promise<Condition> {
+async function ask(folder: ServiceFolder, name: string): Promise<Condition> {
   try {
+    const unix = folder.door('admin');
     const headers = { connection: 'close' };
     const signal = AbortSignal.timeout(PATIENCE);
     return (await (await fetch('http://admin/readyz', { unix, headers, signal })).json()) as Condition;
   } catch {
-    throw new Failure('no-gateway', `No service '${name}' answers.`, 'Start one: clawctl egress serve');
+    const named = name === 'default' ? '' : ` --name ${name}`;
+    throw new Failure(
+      'no-gateway',
+      `No service '${name}' answers in ${folder.described}.`,
+      `Look where it runs, as its user and with its variables; or start one: clawctl egress serve${named}`,
+    );
   }
 }

@@ -34,12 +34,17 @@ export class ServiceFolder {
   readonly path: string;
   /** What was sent today; see usagefile.ts. */
   readonly usage: string;
+  /** For a person who looks for it elsewhere. */
+  readonly described: string;
   #lock: number | null = null;
   #wasLeft = true;
 
   constructor(paths: Pick<Paths, 'runtime' | 'state'>, name: string) {
     this.usage = join(paths.state, `serve-${name}.usage`);
     this.path = join(paths.runtime, `serve-${name}`);
+    const isBelowState = paths.runtime === join(paths.state, 'runtime', 'clawctl');
+    const cause = isBelowState ? 'because XDG_RUNTIME_DIR is not set' : 'by XDG_RUNTIME_DIR';
+    this.described = `${this.path}, ${cause}`;
   }
 
   /** Whoever holds the lock serves. False: somebody does already. Throws what the file system throws. */
