@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { openReceiver } from '../src/alerts/channels/receiver.fixture.ts';
 import { verifyStore } from '../src/events/verify.ts';
 import { connectBy, freePort, openService, type Service } from './rig/service.ts';
 
@@ -84,6 +85,43 @@ describe('a service', () => {
     expect(await incidents('gateway_restarted', 1)).toHaveLength(1);
   });
 });
+
+test('messages leave by channels whose secrets are variables, also by one that a changed policy adds', async () => {
+  const [first, second] = [openReceiver(), openReceiver()];
+  try {
+    Object.assign(service.environment, {
+      FIRST_URL: first.url,
+      SECOND_URL: second.url,
+      HOOK_SECRET: 'whsec_'.concat('c2VjcmV0'.repeat(4)),
+      OTHER_SECRET: 'whsec_'.concat('b3RoZXIx'.repeat(4)),
+    });
+    const alert = (name: string, agent: string, to: string) =>
+      `{ name: ${name}, condition: 'blocked_requests > 0 in 5 minutes where agent = ${agent}', notify: ${to} }`;
+    const channel = (name: string, secret: string) =>
+      `${name.toLowerCase()}: { type: webhook, url: env:${name}_URL, secret: env:${secret}, addresses: [127.0.0.0/8] }`;
+    const [one, two] = [alert('one', 'ci', 'first'), alert('two', 'ci', 'second')];
+    const before = `  ${channel('FIRST', 'HOOK_SECRET')}\n`;
+    service.writePolicy(policy(`alerts: [${one}]\nchannels:\n${before}`));
+    const process = await service.serve('--workers', '1');
+    (await connectBy({ port }, 'evil.test:443')).close();
+    await received(first, 1);
+    const added = `  ${channel('SECOND', 'OTHER_SECRET')}\n`;
+    service.writePolicy(policy(`alerts: [${one}, ${two}]\nchannels:\n${before}${added}`));
+    await process.lines.until('the policy has changed');
+    await received(second, 1);
+    const body = JSON.parse(second.received[0]!.body);
+    expect(body).toMatchObject({ type: 'alert.firing', data: { alert: 'two' } });
+  } finally {
+    first.close();
+    second.close();
+  }
+}, 30_000);
+
+async function received(receiver: ReturnType<typeof openReceiver>, count: number): Promise<void> {
+  for (const end = performance.now() + 10_000; performance.now() < end; await Bun.sleep(20))
+    if (receiver.received.length >= count) return;
+  throw new Error(`received ${receiver.received.length} of ${count}`);
+}
 
 test('a damaged store of alerts is moved aside, told of, and alerts go on', async () => {
   const state = join(service.folder, 'state/clawctl');

@@ -21,7 +21,7 @@ import { leavingRoom } from '../gateway/usage.ts';
 import { closeDescriptor, duplicateDescriptor, receiveDescriptors } from '../os/descriptors.ts';
 import { endWithParent, openFilesLimit } from '../os/process.ts';
 import type { ListenEntry } from '../policy/listener.ts';
-import { channelsOf, listenOf, type Policy } from '../policy/policy.ts';
+import { listenOf } from '../policy/policy.ts';
 import { Ledger, SLOTS_OF_GENERATION } from '../service/ledger.ts';
 import { CHANNEL, type FromWorker, type Served, type Start, type ToWorker } from '../service/message.ts';
 import { createSharedUsage } from '../service/sharedusage.ts';
@@ -114,8 +114,8 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
   closers.defer(() => tokens.close());
   // One worker evaluates for all; where it dies, it is started anew.
   const evaluates = start.slot % SLOTS_OF_GENERATION === 0;
-  const { paths, policyFile, agents } = start;
-  const alerts = evaluates ? createAlerts({ paths, policyFile, agents }) : null;
+  const { paths, policyFile, agents, environment } = start;
+  const alerts = evaluates ? createAlerts({ paths, policyFile, agents, environment }) : null;
   closers.defer(() => alerts?.stop());
   core = await openCore(
     {
@@ -138,7 +138,6 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
   await core.opened;
   const { gateway, recorder, record, reload, loaded, kills } = core;
   compileFromNowOn();
-  if (evaluates) takeVariables(start.environment, loaded().policy);
   alerts?.wake();
   core.onReplaced = (widened) => {
     rejected = null;
@@ -283,17 +282,6 @@ function createRefusalTeller(): (refusal: Refusal) => void {
     } else if (held.size < MOST_REFUSALS) held.set(key, { refusal, count: 1 });
     if (held.size === 1 && known === undefined) setTimeout(flush, REFUSALS_MILLISECONDS);
   };
-}
-
-/** The secrets that channels name as variables, and nothing else, become this process's. */
-function takeVariables(environment: Readonly<Record<string, string>>, policy: Policy): void {
-  const visit = (value: unknown): void => {
-    if (typeof value !== 'object' || value === null) return;
-    const { env } = value as { env?: unknown };
-    if (typeof env === 'string' && environment[env] !== undefined) process.env[env] = environment[env];
-    for (const each of Object.values(value)) visit(each);
-  };
-  for (const channel of channelsOf(policy).values()) visit(channel);
 }
 
 /** How a listener goes on that could not be begun anew. */

@@ -12,6 +12,7 @@ import { watchPolicy } from '../../config/watch.ts';
 import { identityOf, isCorrupt } from '../../events/store.ts';
 import { alertsOf, channelsOf } from '../../policy/policy.ts';
 import { notice } from '../audit.ts';
+import { takeVariables } from '../channels/secret.ts';
 import { createDeliveries } from '../delivery/delivery.ts';
 import { createOutbox } from '../delivery/outbox.ts';
 import { openAlertStore, replaceDamaged } from '../store.ts';
@@ -40,13 +41,14 @@ self.onmessage = ({ data }: MessageEvent<AlertsMessage>) => {
 };
 
 async function watch(places: AlertsPlaces): Promise<void> {
-  const { paths, policyFile } = places;
+  const { paths, policyFile, environment = {} } = places;
   const source = policyFile === null ? { paths } : { paths, policyFile };
   let loaded: LoadedPolicy | null = null;
   const following = watchPolicy(
     source,
     (next) => {
       loaded = next;
+      takeVariables(environment, channelsOf(next.policy));
       parts?.deliveries.reconsider();
       wake();
     },
@@ -56,6 +58,7 @@ async function watch(places: AlertsPlaces): Promise<void> {
   let parts: Parts | null = null;
   try {
     loaded = loadedFrom(source);
+    if (loaded !== null) takeVariables(environment, channelsOf(loaded.policy));
     const policy = () => loaded!.policy;
     const tokensFollowed = watchTokens(
       paths.tokens,

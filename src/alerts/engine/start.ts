@@ -8,6 +8,11 @@ export interface AlertsPlaces {
   policyFile: string | null;
   /** Agents that the gateway's own listeners name, where neither the policy nor a token does. */
   agents?: readonly string[];
+  /**
+   * Where this process's own is bare: the variables among which channels find their secrets. They go with the message,
+   * because a thread sees none that its process was given at run time.
+   */
+  environment?: Readonly<Record<string, string>>;
 }
 
 export type AlertsMessage = AlertsPlaces | { stop: number };
@@ -32,14 +37,14 @@ export interface Alerts {
   stop(): Promise<void>;
 }
 
-export function createAlerts(places: AlertsPlaces): Alerts {
+export function createAlerts({ paths, policyFile, environment = {} }: AlertsPlaces): Alerts {
   let thread: Thread | null = null;
   let isWanted = false;
   let timer: Timer | undefined;
 
   const start = (): Thread => {
     clearTimeout(timer);
-    thread ??= begin(places);
+    thread ??= begin({ paths, policyFile, environment });
     return thread;
   };
   return {
