@@ -4,10 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import { rootCertificates } from 'node:tls';
-import { printable } from '../../names/display.ts';
 import type { EmailChannel } from '../../policy/alerts/channel.ts';
 import type { Message, Notification } from './message.ts';
 import { htmlOf, subjectOf, textOf } from './page.ts';
+import { excerptOf } from './secret.ts';
 import { later, refused, type Sent, unconfigured } from './sent.ts';
 
 /** Milliseconds for a connection and a greeting, and without a word from the server. */
@@ -27,6 +27,7 @@ export interface Letter {
 export async function sendEmail(channel: EmailChannel, letter: Letter): Promise<Sent> {
   const { host, port, security, username, from } = channel;
   const { message, to, password, signal, notification, authorities } = letter;
+  const secrets = password === null ? [] : [password];
   if (to.length === 0) return unconfigured('it names nobody to write to');
   const { createTransport } = await import('nodemailer');
   const transport = createTransport({
@@ -78,9 +79,9 @@ export async function sendEmail(channel: EmailChannel, letter: Letter): Promise<
     const { rejected, response } = await Promise.race([sending, aborted]);
     if (rejected.length > 0)
       return refused(`the server took it, but not for ${rejected.length} of ${to.length}`);
-    return { state: 'delivered', detail: printable(String(response)).slice(0, 200) };
+    return { state: 'delivered', detail: excerptOf(String(response), secrets) };
   } catch (error) {
-    return judged(error as SmtpError);
+    return judged(error as SmtpError, secrets);
   } finally {
     transport.close();
   }
@@ -93,8 +94,8 @@ interface SmtpError extends Error {
 }
 
 /** RFC 5321 section 4.2.1: 4yz is worth another try, 5yz is not. */
-function judged({ code = '', responseCode, response, message }: SmtpError): Sent {
-  const answer = `: ${printable(response ?? message).slice(0, 200)}`;
+function judged({ code = '', responseCode, response, message }: SmtpError, secrets: readonly string[]): Sent {
+  const answer = `: ${excerptOf(response ?? message, secrets)}`;
   const detail = `SMTP ${code || 'failed'}${answer}`;
   if (code === 'EAUTH' && responseCode !== undefined && responseCode >= 500) return refused(detail);
   if (code === 'ETLS') return later(`${detail} (the server offers no TLS that can be trusted)`);

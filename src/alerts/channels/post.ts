@@ -8,10 +8,10 @@ import { connect as connectPlain, type Socket } from 'node:net';
 import { connect as connectSecure, rootCertificates } from 'node:tls';
 import { type Address, parseAddress } from '../../names/address.ts';
 import { classOf } from '../../names/addressclass.ts';
-import { printable } from '../../names/display.ts';
 import { parseRange, rangeContains } from '../../names/range.ts';
 import { channelUrlProblem } from '../../policy/alerts/channelurl.ts';
 import { parseResponseHead } from '../../wire/http/response.ts';
+import { excerptOf } from './secret.ts';
 import { later, refused, type Sent, unconfigured } from './sent.ts';
 
 export interface Post {
@@ -22,12 +22,15 @@ export interface Post {
   addresses: readonly string[];
   /** Certificates to trust besides the well-known ones, PEM. */
   authorities?: string | undefined;
+  /** What is kept out of the record, however an answer holds it. */
+  secrets?: readonly string[];
   signal: AbortSignal;
 }
 
 const HEAD = { bytes: 32_768, fields: 128 };
-/** Octets of an answer's text that are kept for the record. */
-const MOST_TEXT = 200;
+/** Octets of an answer's text that are waited for, and looked at. */
+const ENOUGH_TEXT = 200;
+const MOST_TEXT = 8_192;
 
 type Resolve = (name: string) => Promise<string[]>;
 
@@ -67,7 +70,7 @@ async function addressFor(
 const isPublic = (address: Address) => classOf(address) === 'public';
 
 function exchange(url: URL, address: string, request: Post): Promise<Sent> {
-  const { headers, body, signal, authorities } = request;
+  const { headers, body, signal, authorities, secrets = [] } = request;
   const secure = url.protocol === 'https:';
   const port = url.port === '' ? (secure ? 443 : 80) : Number(url.port);
   const content = Buffer.from(body);
@@ -108,7 +111,7 @@ function exchange(url: URL, address: string, request: Post): Promise<Sent> {
     if (signal.aborted) abort();
     socket.on('data', (bytes: Buffer) => {
       received = Buffer.concat([received, bytes]);
-      const sent = answerIn(received, false);
+      const sent = answerIn(received, false, secrets);
       if (sent !== null) end(sent);
     });
     socket.on('error', (error) => {
@@ -117,13 +120,13 @@ function exchange(url: URL, address: string, request: Post): Promise<Sent> {
       reject(error);
     });
     socket.on('close', () =>
-      end(answerIn(received, true) ?? later('the connection was cut before an answer')),
+      end(answerIn(received, true, secrets) ?? later('the connection was cut before an answer')),
     );
   });
 }
 
 /** Null: not all of it is here. An answer counts when its head is complete; its text is only for the record. */
-function answerIn(received: Buffer, ended: boolean): Sent | null {
+function answerIn(received: Buffer, ended: boolean, secrets: readonly string[]): Sent | null {
   let bytes: Buffer = received;
   for (;;) {
     const head = parseResponseHead(bytes, 'POST', HEAD);
@@ -136,9 +139,9 @@ function answerIn(received: Buffer, ended: boolean): Sent | null {
       continue;
     }
     const isText = status >= 400 && body.kind !== 'none';
-    const wanted = body.kind === 'length' ? Math.min(body.length, MOST_TEXT) : MOST_TEXT;
+    const wanted = body.kind === 'length' ? Math.min(body.length, ENOUGH_TEXT) : ENOUGH_TEXT;
     if (isText && rest.length < wanted && !ended) return null;
-    return judged(status, headers, printable(rest.toString('utf8').trim().slice(0, MOST_TEXT)));
+    return judged(status, headers, excerptOf(rest.toString('utf8', 0, MOST_TEXT), secrets));
   }
 }
 

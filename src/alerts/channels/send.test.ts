@@ -232,6 +232,51 @@ test('a secret that a receiver sends back is not kept', async () => {
   );
 });
 
+describe('of a webhook whose URL is the secret', () => {
+  const SECRET = 'SLACK%2DSECRET-XYZ';
+  const said = async (saying: (path: string) => string) => {
+    let text = '';
+    const answer = () => `404 Not Found\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`;
+    return await withReceiver(answer, async ({ url }) => {
+      const path = `/services/T000/B000/${SECRET}?token=tok-3n-of-it`;
+      process.env.TEST_URL = new URL(path, url).href;
+      text = saying(path);
+      const slack = { type: 'slack', name: 's', url: { env: 'TEST_URL' }, addresses: LOOPBACK, ca: null };
+      return (await attempt(slack as ChannelConfig)).detail;
+    });
+  };
+
+  test.each<[string, (path: string) => string]>([
+    ['its path', (path) => `Cannot POST ${path}`],
+    ['its path without the query', (path) => `Cannot POST ${path.split('?')[0]}`],
+    ['a part of its path', () => `no hook is named ${SECRET} here`],
+    ['a part of it decoded', () => `no hook is named ${decodeURIComponent(SECRET)} here`],
+    ['a part of its query, in other letters', () => '{"token":"TOK-3N-OF-IT"}'],
+    ['its path where the text is cut', (path) => `${'x'.repeat(170)} ${path}`],
+    ['the beginning of it where the receiver cuts', (path) => `Cannot POST ${path.slice(0, -20)}`],
+  ])('%s is not kept', async (_, saying) => {
+    const detail = await said(saying);
+    expect(detail).toStartWith('HTTP 404: ');
+    expect(detail).toContain('…');
+    expect(detail).not.toMatch(/SLACK|SECRET|tok-3n/i);
+  });
+
+  test('what says nothing of it is', async () => {
+    expect(await said(() => 'no_team for T000 at all')).toBe('HTTP 404: no_team for T000 at all');
+  });
+});
+
+test('a signing secret is not kept without its prefix, either', async () => {
+  await withReceiver(
+    () =>
+      `400 Bad\r\nContent-Length: 43\r\n\r\nnot signed with ${'MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'.slice(0, 27)}`,
+    async ({ url }) => {
+      const { detail } = await attempt(webhook(url));
+      expect(detail).toBe('HTTP 400: not signed with …');
+    },
+  );
+});
+
 describe('e-mail', () => {
   const email = (port: number, rest: Partial<EmailChannel> = {}): EmailChannel => ({
     ...{

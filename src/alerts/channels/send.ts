@@ -78,10 +78,10 @@ function sendBy(channel: ChannelConfig, job: Job): Promise<Sent> {
       return sendEmail(channel, { notification, message, to, password, authorities, signal });
     }
     case 'slack':
-      return postJson(channel, secrets.take(channel.url), slackBody(notification, message), {}, signal);
+      return postJson(channel, secrets.take(channel.url), slackBody(notification, message), {}, job);
     case 'pagerduty': {
       const body = pagerDutyBody(notification, message, secrets.take(channel.key), hostname());
-      return postJson(channel, channel.url, body, {}, signal);
+      return postJson(channel, channel.url, body, {}, job);
     }
     case 'webhook': {
       const url = typeof channel.url === 'string' ? channel.url : secrets.take(channel.url);
@@ -89,7 +89,7 @@ function sendBy(channel: ChannelConfig, job: Job): Promise<Sent> {
       if (key === null) throw new Missing(NO_SIGNING_KEY);
       const body = alertDocument(notification, message);
       const headers = signatureHeaders(notification.key, Date.now(), safeJson(body), key);
-      return postJson(channel, url, body, headers, signal);
+      return postJson(channel, url, body, headers, job);
     }
     case 'command':
       return runCommand({
@@ -107,7 +107,7 @@ function postJson(
   url: string,
   body: object,
   headers: Record<string, string>,
-  signal: AbortSignal,
+  { secrets, signal }: Job,
 ): Promise<Sent> {
   return post({
     url,
@@ -115,6 +115,7 @@ function postJson(
     body: safeJson(body),
     addresses,
     authorities: authoritiesOf(ca),
+    secrets: secrets.values,
     signal,
   });
 }
