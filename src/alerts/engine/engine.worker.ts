@@ -66,23 +66,23 @@ async function watch(places: AlertsPlaces): Promise<void> {
       () => {},
     );
     tokens = tokensFollowed;
+    const isKnown = (agent: string) =>
+      tokensFollowed.tokens()?.has(agent) === true || places.agents?.includes(agent) === true;
     while (stopping === null) {
       let wait = RETRY;
       try {
         // One that is broken now may be mended, and what is recorded until then is still there.
         if (loaded !== null) {
-          parts ??= open(
-            places,
-            policy,
-            (agent) =>
-              tokensFollowed.tokens()?.has(agent) === true || places.agents?.includes(agent) === true,
-          );
+          if (parts?.isReplaced() === true) {
+            await parts.close();
+            parts = null;
+          }
+          parts ??= open(places, policy, isKnown);
           wait = step(parts);
         }
       } catch (error) {
         // A database that cannot be used now can be later; `doctor` says what is wrong with it.
-        parts?.engine.close();
-        await parts?.deliveries.close();
+        await parts?.close();
         if (parts !== null && isCorrupt(error)) parts.replace();
         parts = null;
       }
@@ -90,6 +90,10 @@ async function watch(places: AlertsPlaces): Promise<void> {
       else await new Promise(setImmediate);
     }
     if (loaded === null) return;
+    if (parts?.isReplaced() === true) {
+      await parts.close();
+      parts = null;
+    }
     parts ??= open(places, policy, () => false);
     await finish(parts, stopping.milliseconds);
   } catch {
@@ -129,7 +133,17 @@ function open(
   });
   const deliveries = createDeliveries({ outbox, channels: () => channelsOf(policy()) });
   deliveries.start();
-  return { engine, deliveries, replace: () => replaceDamaged(paths.alerts, identity) };
+  return {
+    ...{ engine, deliveries },
+    /** Somebody moved it away: what is written to it now nobody sees, and another engine may have begun a new one. */
+    isReplaced: () => identityOf(paths.alerts) !== identity,
+    replace: () => replaceDamaged(paths.alerts, identity),
+    async close() {
+      engine.close();
+      await deliveries.close();
+      db.close();
+    },
+  };
 }
 
 /** Answers when to look again. */

@@ -37,14 +37,14 @@ export interface Alerts {
   stop(): Promise<void>;
 }
 
-export function createAlerts({ paths, policyFile, environment = {} }: AlertsPlaces): Alerts {
+export function createAlerts(places: AlertsPlaces): Alerts {
   let thread: Thread | null = null;
   let isWanted = false;
   let timer: Timer | undefined;
 
   const start = (): Thread => {
     clearTimeout(timer);
-    thread ??= begin({ paths, policyFile, environment });
+    thread ??= begin(places);
     return thread;
   };
   return {
