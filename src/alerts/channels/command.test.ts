@@ -66,6 +66,24 @@ describe('a command', () => {
     expect(isAlive(started)).toBe(false);
   });
 
+  test.skipIf(!isRootKnown)(
+    'that leaves something behind which holds its output is not waited for',
+    async () => {
+      const pid = join(folder, 'left');
+      const leaving = `echo no network >&2; setsid sh -c 'echo $$ > ${pid}; exec sleep 45' & `;
+      const wait = `while [ ! -s ${pid} ]; do sleep 0.01; done`;
+      const began = performance.now();
+      try {
+        expect(await attempt(command(script(`${leaving}${wait}; exit 1`)))).toMatchObject({
+          ...{ state: 'later', detail: 'exit code 1: no network' },
+        });
+        expect(performance.now() - began).toBeLessThan(2_500);
+      } finally {
+        process.kill(Number(readFileSync(pid, 'utf8')), 'SIGKILL');
+      }
+    },
+  );
+
   test('that somebody else could change, or that is not there, is not run', async () => {
     const file = script('exit 0');
     chmodSync(file, 0o777);

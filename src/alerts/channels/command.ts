@@ -13,6 +13,8 @@ const KEPT = ['HOME', 'USER', 'LOGNAME', 'LANG', 'TZ'] as const;
 const PATH = '/usr/local/bin:/usr/bin:/bin';
 const OTHERS_MAY_WRITE = 0o022;
 const MOST_TEXT = 200;
+/** Milliseconds for what it wrote before it ended. What left its session and holds the pipe open may never end. */
+const LAST_WORDS = 200;
 
 export interface CommandRun {
   command: readonly [string, ...string[]];
@@ -41,17 +43,18 @@ export async function runCommand({ command, input, environment = {}, signal }: C
   };
   signal.addEventListener('abort', kill, { once: true });
   if (signal.aborted) kill();
+  const complaint = beginningOf(child.stderr, MOST_TEXT);
   try {
-    const complaint = firstOf(child.stderr, MOST_TEXT);
     const code = await child.exited;
     // What it left behind would hold the pipe open, and ours is the last word.
     kill();
     if (signal.aborted) return later('it did not end in time', null, false);
     if (code === 0) return { state: 'delivered', detail: 'exit code 0' };
-    const text = printable((await complaint).trim());
+    const text = printable((await complaint.within(LAST_WORDS)).trim());
     return later(`exit code ${code ?? 'none'}${text === '' ? '' : `: ${text}`}`, null, false);
   } finally {
     signal.removeEventListener('abort', kill);
+    complaint.leave();
   }
 }
 
@@ -88,9 +91,23 @@ export function problemWith(program: string): string | null {
   }
 }
 
-/** The beginning of what is written there. It is read to the end, so that nobody waits for a full pipe. */
-async function firstOf(stream: ReadableStream<Uint8Array>, most: number): Promise<string> {
+/** The beginning of what is written there. It is read until it is left, so that nobody waits for a full pipe. */
+function beginningOf(stream: ReadableStream<Uint8Array>, most: number) {
+  const reader = stream.getReader();
   let text = '';
-  for await (const part of stream) if (text.length < most) text += Buffer.from(part).toString('utf8');
-  return text.slice(0, most);
+  const ended = (async () => {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      if (text.length < most) text += Buffer.from(value).toString('utf8');
+    }
+  })().catch(() => undefined);
+  return {
+    /** What there is when it ends, or when so many milliseconds are over. */
+    async within(milliseconds: number): Promise<string> {
+      await Promise.race([ended, Bun.sleep(milliseconds)]);
+      return text.slice(0, most);
+    },
+    leave: () => void reader.cancel().catch(() => undefined),
+  };
 }
