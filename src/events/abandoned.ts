@@ -3,7 +3,17 @@
  * store next, to write or to read; only rows after those that the store says are in it.
  */
 import type { Database } from 'bun:sqlite';
-import { closeSync, fstatSync, openSync, readdirSync, readFileSync, renameSync, unlinkSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  unlinkSync,
+} from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { lockFile } from '../os/lock.ts';
 import { signingKey } from './checkpoint.ts';
@@ -18,6 +28,7 @@ import { inTurn } from './turn.ts';
 export function settle(store: string): void {
   attempt(() => {
     const isAbandoned = (journal: string) => {
+      if (isForeign(fileOf(store, journal, 0))) return true;
       const fd = adopt(store, journal);
       if (fd !== null) closeSync(fd);
       return fd !== null;
@@ -35,6 +46,8 @@ export function settle(store: string): void {
 /** Commits what they hold and takes them away. Throws what SQLite or the system throws. */
 export function settleAbandoned(store: string, db: Database, commit: Commit): void {
   for (const journal of journalsOf(store)) {
+    const first = fileOf(store, journal, 0);
+    if (isForeign(first) && moved(first)) commit([noticeOf(store, journal, [0])]);
     const fd = adopt(store, journal);
     if (fd === null) continue;
     try {
@@ -73,9 +86,22 @@ function journalsOf(store: string): string[] {
     .map((name) => name.slice(before.length, -after.length));
 }
 
-/** The lock of a journal that nobody has, until it is closed; null where somebody lives who has it. */
+/** Whether something stands in the place of a journal's file that is none: a pipe, a link, a folder. */
+function isForeign(file: string): boolean {
+  return attempt(() => !lstatSync(file).isFile()) ?? false;
+}
+
+/** Opens a journal's file, without waiting for whatever may stand in its place. Throws where it is no file. */
+function openSheet(file: string): number {
+  const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+  if (fstatSync(fd).isFile()) return fd;
+  closeSync(fd);
+  throw new Error('not a file');
+}
+
+/** The lock of a journal that nobody has, until it is closed; null where somebody lives who has it, or it is none. */
 function adopt(store: string, journal: string): number | null {
-  const fd = attempt(() => openSync(fileOf(store, journal, 0), 'r'));
+  const fd = attempt(() => openSheet(fileOf(store, journal, 0)));
   if (fd === null) return null;
   if (lockFile(fd, false) && fstatSync(fd).nlink > 0) return fd;
   closeSync(fd);
@@ -92,7 +118,11 @@ function read(store: string, journal: string, after: number): { lines: Line[]; u
   const lines: Line[] = [];
   const unreadable: (0 | 1)[] = [];
   for (const sheet of [0, 1] as const) {
-    const text = attempt(() => readFileSync(fileOf(store, journal, sheet), 'utf8')) ?? '';
+    const text = textOf(fileOf(store, journal, sheet));
+    if (text === null) {
+      unreadable.push(sheet);
+      continue;
+    }
     // What follows the last line's end was being written when the program was killed: it was never answered. Zeros are
     // what is not used yet, and what comes after some was being emptied, or written where there was no room before.
     const found = text.split('\n').slice(0, -1).map(lineOf);
@@ -102,6 +132,20 @@ function read(store: string, journal: string, after: number): { lines: Line[]; u
   }
   lines.sort((a, b) => a.serial - b.serial);
   return { lines, unreadable };
+}
+
+/** Empty where there is no such file, null where it cannot be read. */
+function textOf(file: string): string | null {
+  try {
+    const fd = openSheet(file);
+    try {
+      return readFileSync(fd, 'utf8');
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT' ? '' : null;
+  }
 }
 
 function lineOf(text: string): Line | 'emptied' | null {
@@ -114,6 +158,12 @@ function lineOf(text: string): Line | 'emptied' | null {
 
 function asideOf(file: string): string {
   return file.replace('.journal-', '.corrupt-journal-');
+}
+
+/** Whether it could be moved aside. */
+function moved(file: string): boolean {
+  attempt(() => renameSync(file, asideOf(file)));
+  return lstatSync(file, { throwIfNoEntry: false }) === undefined;
 }
 
 function noticeOf(store: string, journal: string, unreadable: readonly (0 | 1)[]): Row {

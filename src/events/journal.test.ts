@@ -1,7 +1,16 @@
 import { Database } from 'bun:sqlite';
 import { describe, expect, test } from 'bun:test';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { forgetSettled, settle } from './abandoned.ts';
 import { allowed, closed, newStore } from './event.fixture.ts';
@@ -177,6 +186,30 @@ describe('what a killed gateway left', () => {
       });
     },
   );
+
+  const IN_ITS_PLACE: Record<string, (file: string) => void> = {
+    'a pipe': (file) => spawnSync('mkfifo', [file]),
+    'a link to what never ends': (file) => symlinkSync('/dev/zero', file),
+    'a folder': (file) => mkdirSync(file),
+  };
+  describe.each(Object.entries(IN_ITS_PLACE))('is %s', (_, put) => {
+    test.each([0, 1] as const)(
+      'in file %d: it is kept aside unread, and keeps nobody waiting',
+      async (sheet) => {
+        const store = await newStoreWithRow();
+        put(fileOf(store, ID, sheet));
+        if (sheet === 1) writeFileSync(fileOf(store, ID, 0), line(1));
+        // In a program of its own, since what waits for a pipe cannot be stopped from within.
+        const program = `(await import(${JSON.stringify(import.meta.resolve('./abandoned.ts'))})).settle(${JSON.stringify(store)})`;
+        const run = spawnSync(process.execPath, ['-e', program], { timeout: 3_000 });
+        expect(run.signal).toBe(null);
+        const aside = fileOf('egress.db', ID, sheet).replace('.journal-', '.corrupt-journal-');
+        expect(journalsBeside(store)).toEqual([aside]);
+        expect(connections(store)).toEqual(sheet === 1 ? [1] : []);
+        expect(openQueries(store).tail(0, 10).at(-1)).toMatchObject({ text: expect.stringContaining(aside) });
+      },
+    );
+  });
 
   test('is forgotten by the store once it is no more', async () => {
     const store = await newStoreWithRow();
