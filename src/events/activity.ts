@@ -1,10 +1,10 @@
 /** Answers from totals about single hosts: what was blocked, and which are in use. */
 import type { Database } from 'bun:sqlite';
-import { cover, type Stretch } from './cover.ts';
+import { coverFrom, type Stretch } from './cover.ts';
 import type { Blocked, Filter, HostUse } from './queries.ts';
 
 export function blocked(db: Database, { since, until, agent }: Filter, now: number): Blocked[] {
-  const { table, values } = totalsWithin(cover(since, until, now));
+  const { table, values } = totalsWithin(coverFrom(db, since, until, now));
   return db
     .query(`
       SELECT name AS host, port, agent, reason, count, first, last FROM (
@@ -18,7 +18,7 @@ export function blocked(db: Database, { since, until, agent }: Filter, now: numb
 const DAY = 86_400_000;
 
 export function hostsUsed(db: Database, now: number): HostUse[] {
-  const { table, values } = totalsWithin(cover(now - DAY, now + 1, now));
+  const { table, values } = totalsWithin(coverFrom(db, now - DAY, now + 1, now));
   return db
     .query(`
       SELECT agent, name AS host, last_allowed AS last, max(0, coalesce(count, 0)) AS count

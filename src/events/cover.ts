@@ -1,5 +1,6 @@
 /** Which totals answer for a stretch of time: the longest within, shorter ones at its ends, each moment once. */
-import { KEPT } from './retention.ts';
+import type { Database } from 'bun:sqlite';
+import { KEPT, KEPT_AT_LEAST } from './retention.ts';
 import { SPANS } from './totals.ts';
 
 /** Totals of this span whose start is in [from, to). Milliseconds. */
@@ -9,16 +10,30 @@ export interface Stretch {
   to: number;
 }
 
+/** Covers [since, until) with what this store still has. Ask for it and for the totals in one transaction. */
+export function coverFrom(db: Database, since: number, until: number, now: number): Stretch[] {
+  const query = db.query('SELECT min(start) AS first FROM total WHERE span = ?');
+  return cover(since, until, now, (query.get(SPANS.minute) as { first: number | null }).first);
+}
+
 /**
  * Covers [since, until). Where the finer totals are gone, its ends are widened to the next coarser ones:
- * to the second in the last hour, to the minute in the last eight days, to the hour before.
+ * to the second in the last hour, to the minute from the first that is there, to the hour before. Left out, the first
+ * minute is where that of a store with space enough is.
  */
-export function cover(since: number, until: number, now: number): Stretch[] {
+export function cover(
+  since: number,
+  until: number,
+  now: number,
+  firstMinute: number | null = now - KEPT.minute + SPANS.hour,
+): Stretch[] {
   if (until <= since) return [];
   const finest = (time: number) => {
     // A little less than what is kept: eviction goes on while the question is answered.
     if (time > now - KEPT.second + 5 * SPANS.minute) return SPANS.second;
-    return time > now - KEPT.minute + SPANS.hour ? SPANS.minute : SPANS.hour;
+    if (time > now - KEPT_AT_LEAST + SPANS.hour) return SPANS.minute;
+    // How many days of minutes there are depends on how full the store is; of the first a part may be gone.
+    return firstMinute !== null && time >= firstMinute + SPANS.minute ? SPANS.minute : SPANS.hour;
   };
   const from = down(since, finest(since));
   const to = up(until, finest(until));

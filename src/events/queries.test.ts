@@ -1,3 +1,4 @@
+import { Database } from 'bun:sqlite';
 import { expect, test } from 'bun:test';
 import { allowed, closed, denied, newStore, passing } from './event.fixture.ts';
 import { openQueries } from './queries.ts';
@@ -76,4 +77,24 @@ test('every kind of event comes back as it was recorded', async () => {
   await recorder.close();
   const stored = openQueries(store).tail(0, 10);
   expect(stored).toEqual(events.map((event, n) => ({ ...event, sequence: n + 1, count: 1 })));
+});
+
+test('what was counted in minutes that are gone is answered from the hours', async () => {
+  const store = newStore();
+  const recorder = openRecorder({ store });
+  const HOUR = 3_600_000;
+  const now = Date.now();
+  // In the middle of an hour, three days ago; and minutes that are still there, two days ago.
+  const since = now - (now % HOUR) - 72 * HOUR + 20 * 60_000;
+  for (let n = 0; n < 100; n++) await recorder.decide(denied({ time: since + 60_000, connection: n }));
+  await recorder.decide(allowed({ time: now - 48 * HOUR }));
+  await recorder.close();
+  const queries = openQueries(store);
+  const filter = { since, until: now + 1_000 };
+  const figures = () => [queries.stats(filter).blocked, queries.blocked(filter)[0]?.count];
+  expect(figures()).toEqual([100, 100]);
+  new Database(store).run('DELETE FROM total WHERE span = 60000 AND start < ?', [now - 60 * HOUR]);
+  expect(figures()).toEqual([100, 100]);
+  new Database(store).run('DELETE FROM total WHERE span = 60000');
+  expect(figures()).toEqual([100, 100]);
 });

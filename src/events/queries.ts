@@ -1,4 +1,5 @@
 /** What can be asked of the store. Read-only; works while gateways write and before there is a store. */
+import type { Database } from 'bun:sqlite';
 import type { Reason } from '../policy/reason.ts';
 import { blocked, hostsUsed } from './activity.ts';
 import { createReading } from './reading.ts';
@@ -79,10 +80,13 @@ type EventColumns = Cells & { sequence: number; agent: string };
 
 export function openQueries(path: string): Queries {
   const { ask, close } = createReading(path);
+  /** Of one moment: totals are evicted while they are asked for. */
+  const askAtOnce = <T>(empty: T, question: (db: Database) => T) =>
+    ask(empty, (db) => db.transaction(() => question(db))());
   return {
-    blocked: (filter) => ask([], (db) => blocked(db, filter, Date.now())),
-    stats: (filter) => ask(emptyStats(), (db) => statsOf(db, filter, Date.now())),
-    lastUse: (now) => ask([], (db) => hostsUsed(db, now)),
+    blocked: (filter) => askAtOnce([], (db) => blocked(db, filter, Date.now())),
+    stats: (filter) => askAtOnce(emptyStats(), (db) => statsOf(db, filter, Date.now())),
+    lastUse: (now) => askAtOnce([], (db) => hostsUsed(db, now)),
     tail: (after, limit) =>
       ask([], (db) => {
         const query = db.query(`${SELECT} WHERE event.sequence > ? ORDER BY event.sequence LIMIT ?`);

@@ -13,7 +13,7 @@ import { SPANS } from './totals.ts';
 /** How long totals of each span are kept, milliseconds; longer ones for as long as rows. */
 export const KEPT = { second: 3_600_000, minute: 8 * 86_400_000 } as const;
 /** Where space is short, minutes are kept for this long only. */
-const KEPT_AT_LEAST = 86_400_000;
+export const KEPT_AT_LEAST = 86_400_000;
 /** Rows in one step: about half a millisecond. */
 const STEP = 200;
 /** Milliseconds between looks for hosts to forget, which read all of them. */

@@ -1,6 +1,6 @@
 /** The figures of `stats`, from totals. */
 import type { Database } from 'bun:sqlite';
-import { cover } from './cover.ts';
+import { coverFrom } from './cover.ts';
 import type { Filter, Stats, Tally } from './queries.ts';
 import { SPANS } from './totals.ts';
 
@@ -38,7 +38,7 @@ export function statsOf(
     SELECT host, start, requests, allowed, blocked, failed, bytes_up, bytes_down
     FROM total WHERE span = ? AND start >= ? AND start < ?`);
   const mine = namesOf(db, filter.agent);
-  for (const { span, from, to } of cover(filter.since, filter.until, now)) {
+  for (const { span, from, to } of coverFrom(db, filter.since, filter.until, now)) {
     for (const [host, start, requests, allowed, blocked, failed, up, down] of query.values(
       span,
       from,
