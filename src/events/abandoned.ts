@@ -20,6 +20,7 @@ import { signingKey } from './checkpoint.ts';
 import { type Commit, createCommit } from './commit.ts';
 import { fileOf } from './journal.ts';
 import { isPackedRow, unpacked } from './packedrow.ts';
+import { addAll } from './repeats.ts';
 import { type Row, rowOf } from './row.ts';
 import { openStore } from './store.ts';
 import { inTurn } from './turn.ts';
@@ -52,11 +53,15 @@ export function settleAbandoned(store: string, db: Database, commit: Commit): vo
     if (fd === null) continue;
     try {
       const found = db.query('SELECT serial FROM journal WHERE id = ?').get(journal);
-      const { lines, unreadable } = read(store, journal, (found as { serial: number } | null)?.serial ?? 0);
-      const last = lines.at(-1);
-      const rows = lines.map(({ row }) => row);
+      const { rows, end, unreadable } = read(
+        store,
+        journal,
+        (found as { serial: number } | null)?.serial ?? 0,
+      );
+      // Past its last line: a store that knows of that has all of it, also what was held.
+      const mark = rows.length > 0 ? { journal, serial: end + 1 } : null;
       if (unreadable.length > 0) rows.push(noticeOf(store, journal, unreadable));
-      if (rows.length > 0) commit(rows, last === undefined ? null : { journal, serial: last.serial });
+      if (rows.length > 0) commit(rows, mark);
       for (const sheet of [1, 0] as const) {
         const file = fileOf(store, journal, sheet);
         // The second may never have been made.
@@ -110,11 +115,23 @@ function adopt(store: string, journal: string): number | null {
 
 interface Line {
   serial: number;
-  row: Row;
+  /** The number of what is held (1), or of what was and is in this row (-1) or in none; 0 for neither (see journal.ts). */
+  sign: 1 | 0 | -1;
+  held: number;
+  row: Row | null;
+  added: (number | null)[];
 }
 
-/** The rows after that serial, in order, and which files have lines that are none. */
-function read(store: string, journal: string, after: number): { lines: Line[]; unreadable: (0 | 1)[] } {
+interface Found {
+  /** Those after that serial in order, and sums of what was still held. */
+  rows: Row[];
+  /** The serial of the last line. */
+  end: number;
+  /** Files with lines that are none. */
+  unreadable: (0 | 1)[];
+}
+
+function read(store: string, journal: string, after: number): Found {
   const lines: Line[] = [];
   const unreadable: (0 | 1)[] = [];
   for (const sheet of [0, 1] as const) {
@@ -128,10 +145,28 @@ function read(store: string, journal: string, after: number): { lines: Line[]; u
     const found = text.split('\n').slice(0, -1).map(lineOf);
     const good = found.filter((line) => line !== null && line !== 'emptied');
     if (found.includes(null)) unreadable.push(sheet);
-    lines.push(...good.filter(({ serial }) => serial > after));
+    lines.push(...good);
   }
   lines.sort((a, b) => a.serial - b.serial);
-  return { lines, unreadable };
+  const end = lines.at(-1)?.serial ?? 0;
+  if (end < after) return { rows: [], end, unreadable };
+  const rows = lines.flatMap(({ serial, sign, row }) =>
+    serial > after && sign !== 1 && row !== null ? [row] : [],
+  );
+  return { rows: [...rows, ...sumsOf(lines)], end, unreadable };
+}
+
+/** What was held to the end. Rows that came of the rest have been found, or committed. */
+function sumsOf(lines: readonly Line[]): Row[] {
+  const released = new Set(lines.flatMap(({ sign, held }) => (sign === -1 ? [held] : [])));
+  const sums = new Map<number, Row>();
+  for (const { sign, held, row, added } of lines) {
+    if (sign !== 1 || released.has(held)) continue;
+    const sum = sums.get(held);
+    if (sum !== undefined) addAll(sum, added);
+    else if (row !== null) sums.set(held, row);
+  }
+  return [...sums.values()];
 }
 
 /** Empty where there is no such file, null where it cannot be read. */
@@ -148,12 +183,26 @@ function textOf(file: string): string | null {
   }
 }
 
+const LINE = /^(\d{1,15}) (?:([+-])(\d{1,15}) )?(\[.*\])$/;
+
 function lineOf(text: string): Line | 'emptied' | null {
   const used = text.replace(/^\0+/, '');
-  const [, serial, json] = /^(\d{1,15}) (\[.*\])$/.exec(used) ?? [];
-  const row: unknown = json === undefined ? null : attempt(() => JSON.parse(json));
-  if (isPackedRow(row)) return { serial: Number(serial), row: unpacked(row) };
+  const [, serial, mark, held = '0', json] = LINE.exec(used) ?? [];
+  const cells: unknown = json === undefined ? null : attempt(() => JSON.parse(json));
+  const sign = mark === '+' ? 1 : mark === '-' ? -1 : 0;
+  const line = { serial: Number(serial), sign, held: Number(held), row: null, added: [] } as const;
+  if (isPackedRow(cells)) return { ...line, row: unpacked(cells), added: [] };
+  if (sign === 1 && isAdded(cells)) return { ...line, added: cells };
+  if (sign === -1 && json === '[]') return { ...line, added: [] };
   return used === text ? null : 'emptied';
+}
+
+function isAdded(value: unknown): value is (number | null)[] {
+  return (
+    Array.isArray(value) &&
+    value.length === 4 &&
+    value.every((cell) => cell === null || Number.isSafeInteger(cell))
+  );
 }
 
 function asideOf(file: string): string {

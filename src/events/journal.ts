@@ -2,7 +2,7 @@
  * What is recorded is written down here before it is answered, and committed to the store soon after, with much else.
  * One line for a row, in two files beside the store that are used by turns. Their first octets are mapped into memory,
  * so that a row costs a microsecond where a commit costs a thread and a transaction; like a commit it outlives this
- * program. Whoever opens the store next commits what one that was killed has left behind (see abandoned.ts).
+ * program. Repeats that are to share a row are written down one by one until it is. Whoever opens the store next commits what one that was killed has left behind (see abandoned.ts).
  */
 import { closeSync, fstatSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
 import { lockFile } from '../os/lock.ts';
@@ -25,8 +25,18 @@ export interface Mark {
 
 export interface Journal {
   readonly id: string;
-  /** Writes a row down and answers its serial; 0 if it cannot be, and then nothing of it stays. Never throws. */
-  append(row: string): number;
+  /**
+   * Writes a row down and answers its serial; 0 if it cannot be, and then nothing of it stays. `held`: it stands for all
+   * that is held under that number. Never throws.
+   */
+  append(row: string, held?: number): number;
+  /**
+   * Writes down what will be in a row that is yet to come: a row, and then only what is added to it (see addedBy in
+   * repeats.ts). False once it would be well to let go of what is held: it keeps a file from being used again. Never throws.
+   */
+  hold(held: number, text: string): boolean;
+  /** What is held under that number will be in no row of its own. Never throws. */
+  drop(held: number): void;
   /** All rows up to this one are committed. */
   committed(serial: number): void;
   /** Whether rows can be written down, as far as is known. After a failure it is tried. */
@@ -43,6 +53,8 @@ interface Sheet {
   size: number;
   /** The last row in it. */
   serial: number;
+  /** What is in it of rows that are yet to come. */
+  held: Set<number>;
 }
 
 /** The path of one of a journal's two files. Its owner holds a lock on the first for as long as it lives. */
@@ -54,14 +66,18 @@ export function fileOf(store: string, id: string, sheet: 0 | 1): string {
 export function createJournal(store: string, onFailure: (error: unknown) => void): Journal {
   let { id, sheets } = begin(store);
   let [active, other] = sheets;
+  /** Of lines, whatever they hold. */
   let serial = 0;
+  /** The last row, and the last that is committed. */
+  let last = 0;
   let done = 0;
   let failed = false;
 
   const turn = () => {
     [active, other] = [other, active];
-    ftruncateSync(active.fd, active.map === null ? 0 : MAPPED);
+    // From its beginning: what is held goes before the row that stands for it.
     active.map?.fill(0, 0, Math.min(active.size, MAPPED));
+    ftruncateSync(active.fd, active.map === null ? 0 : MAPPED);
     active.size = 0;
   };
   const buffer = Buffer.allocUnsafe(LONGEST);
@@ -79,6 +95,25 @@ export function createJournal(store: string, onFailure: (error: unknown) => void
     writeWhole(active.fd, octets, length, at);
     active.size = at + length;
   };
+  const isUsedUp = () => active.size + LONGEST > MAPPED;
+  /** Whether the line is written down; its number is the last serial then. */
+  const add = (text: string): boolean => {
+    if (failed) return false;
+    try {
+      if (isUsedUp() && other.serial <= done && other.held.size === 0) turn();
+      put(`${serial + 1} ${text}\n`);
+      serial++;
+      return true;
+    } catch (error) {
+      failed = true;
+      onFailure(error);
+      return false;
+    }
+  };
+  const letGo = (held: number) => {
+    active.held.delete(held);
+    other.held.delete(held);
+  };
   /** Somebody has taken the folder away; the store is begun anew there, too. */
   const isGone = () => fstatSync(sheets[0].fd).nlink === 0;
   const renew = () => {
@@ -92,21 +127,23 @@ export function createJournal(store: string, onFailure: (error: unknown) => void
     get id() {
       return id;
     },
-    append(row) {
-      if (failed) return 0;
-      try {
-        if (active.size + LONGEST > MAPPED && other.serial <= done) turn();
-        put(`${serial + 1} ${row}\n`);
-        active.serial = ++serial;
-        return serial;
-      } catch (error) {
-        failed = true;
-        onFailure(error);
-        return 0;
-      }
+    append(row, held = 0) {
+      const isWritten = add(held === 0 ? row : `-${held} ${row}`);
+      if (held > 0) letGo(held);
+      if (!isWritten) return 0;
+      active.serial = last = serial;
+      return serial;
     },
-    committed(last) {
-      done = Math.max(done, last);
+    hold(held, text) {
+      if (add(`+${held} ${text}`)) active.held.add(held);
+      return !isUsedUp() || other.held.size === 0;
+    },
+    drop(held) {
+      add(`-${held} []`);
+      letGo(held);
+    },
+    committed(upTo) {
+      done = Math.max(done, upTo);
     },
     works() {
       try {
@@ -123,7 +160,7 @@ export function createJournal(store: string, onFailure: (error: unknown) => void
     },
     close() {
       failed = true;
-      if (done === serial)
+      if (done === last && active.held.size + other.held.size === 0)
         for (const sheet of [1, 0] as const) rmSync(fileOf(store, id, sheet), { force: true });
       for (const { fd } of sheets) closeSync(fd);
     },
@@ -155,7 +192,7 @@ function sheetOf(fd: number, path: string): Sheet {
   } catch {
     // Written by system calls, then.
   }
-  return { fd, map, size: 0, serial: 0 };
+  return { fd, map, size: 0, serial: 0, held: new Set() };
 }
 
 /** All of it or nothing. */

@@ -18,7 +18,8 @@ function countUp() {
   let serial = 0;
   return () => ++serial;
 }
-const newLedger = (append: () => number = countUp()) => createLedger(systemClock, append);
+const newLedger = (append: () => number = countUp()) =>
+  createLedger(systemClock, { append, hold: () => true, drop: () => {} });
 
 const sum = (rows: readonly Row[], column: 'count' | 'bytes_up') =>
   rows.reduce((total, { cells }) => total + Number(cells[column] ?? 0), 0);

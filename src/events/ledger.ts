@@ -5,8 +5,9 @@
 import type { Clock } from '../base/clock.ts';
 import { createDistinctHosts, OTHER_HOSTS } from './distinct.ts';
 import type { DecisionEvent, Event } from './event.ts';
+import type { Journal } from './journal.ts';
 import { packed } from './packedrow.ts';
-import { addTo, createRepeats } from './repeats.ts';
+import { addedBy, addTo, createRepeats } from './repeats.ts';
 import { type Row, rowOf } from './row.ts';
 
 /** Rows in one transaction: few enough that others who share the store wait about 2 ms. */
@@ -42,20 +43,29 @@ export interface Ledger {
   readonly isFull: boolean;
 }
 
-/** `append` writes a row down and answers its serial, or 0. */
-export function createLedger(clock: Clock, append: (row: string) => number): Ledger {
+export function createLedger(clock: Clock, journal: Pick<Journal, 'append' | 'hold' | 'drop'>): Ledger {
   const distinct = createDistinctHosts();
-  const repeats = createRepeats();
+  let isCrowded = false;
+  const repeats = createRepeats((id, row, begins) => {
+    isCrowded = !journal.hold(id, JSON.stringify(begins ? packed(row) : addedBy(row)));
+  });
   const spilt = new Map<string, Row>();
   let queue: Pending[] = [];
 
-  const enqueue = (row: Row) => {
+  /** `held`: the number that it has been held under. */
+  const enqueue = (row: Row, held = 0) => {
     if (queue.length < MOST) {
       const text = JSON.stringify(packed(row));
-      queue.push({ text, serial: append(text) });
+      queue.push({ text, serial: journal.append(text, held) });
+      return;
     }
     // What has passed by now is not to be summed; its close says it again.
-    else if (row.cells.kind !== 'progress') spill(spilt, row);
+    if (row.cells.kind !== 'progress') spill(spilt, row);
+    if (held > 0) journal.drop(held);
+  };
+  const release = (all: boolean) => {
+    isCrowded = false;
+    for (const { id, row } of repeats.release(clock.monotonic(), all)) enqueue(row, id);
   };
   const admit = (row: Row) => {
     const { cells, lane } = row;
@@ -76,6 +86,7 @@ export function createLedger(clock: Clock, append: (row: string) => number): Led
     const row = admitted(event);
     const mayRepeat = row.lane === 'refused' || row.lane === 'question';
     if (!mayRepeat || !repeats.absorb(row, clock.monotonic())) enqueue(row);
+    if (isCrowded) release(true);
   };
 
   return {
@@ -86,7 +97,7 @@ export function createLedger(clock: Clock, append: (row: string) => number): Led
       }
       if (open && queue.length < MOST) {
         const text = JSON.stringify(packed(admitted(event)));
-        const serial = append(text);
+        const serial = journal.append(text);
         if (serial > 0) {
           queue.push({ text, serial });
           return true;
@@ -100,16 +111,14 @@ export function createLedger(clock: Clock, append: (row: string) => number): Led
       if (queue.length === 0 && spilt.size > 0) {
         const sums = [...spilt.values()];
         spilt.clear();
-        sums.forEach(enqueue);
+        for (const row of sums) enqueue(row);
       }
       return queue.splice(0, queue.length < LARGE_BATCH ? BATCH : LARGE_BATCH);
     },
     giveBack(batch) {
       queue = [...batch, ...queue];
     },
-    release(all) {
-      for (const row of repeats.release(clock.monotonic(), all)) enqueue(row);
-    },
+    release,
     get repeating() {
       return repeats.waiting;
     },

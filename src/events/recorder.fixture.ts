@@ -3,13 +3,14 @@ import { spawnSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Failure } from '../base/failure.ts';
-import { allowed } from './event.fixture.ts';
+import { allowed, denied } from './event.fixture.ts';
 import { openQueries } from './queries.ts';
 import { openRecorder } from './recorder.ts';
 import { verifyStore } from './verify.ts';
 
 const [mode, store] = process.argv.slice(2) as [string, string];
 if (mode === 'write') await writeForever();
+else if (mode === 'repeat') await repeat();
 else if (mode === 'open') await begin().catch(print);
 else print(mode === 'full' ? await fullDisk() : await readOnlyDisk());
 process.exit(0);
@@ -30,6 +31,14 @@ async function writeForever(): Promise<void> {
     await new Promise(setImmediate);
     process.stdout.write(`${answered}\n`);
   }
+}
+
+/** Says when 200 refusals alike are recorded, and waits to be killed. */
+async function repeat(): Promise<void> {
+  const recorder = openRecorder({ store });
+  await Promise.all(Array.from({ length: 200 }, (_, connection) => recorder.decide(denied({ connection }))));
+  process.stdout.write('done\n');
+  await Bun.sleep(60_000);
 }
 
 /** Fills the disk, sees decisions refused, makes room and sees them recorded. */

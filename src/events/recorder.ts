@@ -55,7 +55,7 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
   const { store, clock = systemClock, onFailure = () => {}, patience = PATIENCE } = options;
   const journal = openJournal(store, (error) => fail(storeFailure(store, error)));
   const committer = createCommitter(store);
-  const ledger = createLedger(clock, journal.append);
+  const ledger = createLedger(clock, journal);
   const begun = performance.now();
   let inFlight: Pending[] | null = null;
   let writable = true;
