@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs
 import { release } from 'node:os';
 import { dirname } from 'node:path';
 import { version } from '../../package.json';
+import { systemClock } from '../base/clock.ts';
 import { EXIT, Failure } from '../base/failure.ts';
 import { type Paths, pathsOf } from '../base/paths.ts';
 import { keysForEverybody, writableByOthers } from '../config/exposure.ts';
@@ -67,7 +68,7 @@ function policyFindings(paths: Paths): Finding[] {
   try {
     const { policy, documents, files, builtIn } = loadPolicy({ paths });
     const where = builtIn ? 'the built-in policy' : files.join(', ');
-    const doubts = documents.flatMap(lint);
+    const doubts = documents.flatMap((each) => lint(each, systemClock.now()));
     const keys = listenOf(policy).flatMap((entry) => (entry.kind === 'proxy' ? (entry.tls?.key ?? []) : []));
     return [
       ok('policy', `${ruleCount(policy)} rules from ${where}`),

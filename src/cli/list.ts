@@ -49,7 +49,7 @@ export async function list(options: Options): Promise<void> {
   const uses = usesOf([...rulesOf(policy)], queries.lastUse(now));
   queries.close();
   const warnings = new Map<string, string[]>();
-  for (const { rule, message, fix } of documents.flatMap(lint)) {
+  for (const { rule, message, fix } of documents.flatMap((each) => lint(each, now))) {
     const place = placeOf(rule);
     warnings.set(place, [...(warnings.get(place) ?? []), `${message}. ${fix}`]);
   }

@@ -96,7 +96,7 @@ export function addRules(
     added: rules,
     unchanged,
     denials: denialsOf([...machine, document], rules),
-    warnings: lint(document).filter(({ rule }) => added.includes(keyOf(rule))),
+    warnings: lint(document, systemClock.now()).filter(({ rule }) => added.includes(keyOf(rule))),
   };
 }
 

@@ -8,7 +8,7 @@
  * prefix is; mapped, translated, compatible, local NAT64, 6to4 and Teredo are `reserved`: no resolver has reason to
  * answer with them, and they would be a second spelling of an address that a rule denies.
  */
-import type { Address } from './address.ts';
+import { type Address, parseAddress } from './address.ts';
 import { type Embedded, embeddedIn } from './embedded.ts';
 import { parseRange, type Range, rangeContains } from './range.ts';
 
@@ -74,6 +74,10 @@ const RANGES = [
 ] as const satisfies ReadonlyArray<readonly [string, AddressClass]>;
 /** Parsed at the first use: reading names must not wait for it. */
 let ranges: ReadonlyArray<{ range: Range; addressClass: AddressClass }> | undefined;
+function knownRanges() {
+  ranges ??= RANGES.map(([text, addressClass]) => ({ range: parseRange(text)!, addressClass }));
+  return ranges;
+}
 
 const NEVER_DIALLED: ReadonlySet<Embedded['form']> = new Set([
   'mapped',
@@ -84,6 +88,29 @@ const NEVER_DIALLED: ReadonlySet<Embedded['form']> = new Set([
   'teredo',
 ]);
 
+/** `an unspecified address`, `a private address`. */
+export function classPhrase(addressClass: AddressClass): string {
+  return `${addressClass === 'unspecified' ? 'an' : 'a'} ${addressClass} address`;
+}
+
+/** The first metadata service that lies in the range, or null. */
+export function metadataIn(range: Range): Address | null {
+  const addresses = [...METADATA].map((text) => parseAddress(text)!);
+  return addresses.find((address) => rangeContains(range, address)) ?? null;
+}
+
+/** The class of all of the range; null where it has addresses of several. Single metadata services aside. */
+export function classOfRange(range: Range): AddressClass | null {
+  if (range.bits === range.first.bytes.length * 8) return classOf(range.first);
+  const classes = new Set<AddressClass>();
+  for (const { range: known, addressClass } of knownRanges()) {
+    const isWithin = known.bits <= range.bits && rangeContains(known, range.first);
+    if (isWithin || rangeContains(range, known.first)) classes.add(addressClass);
+    if (isWithin) break;
+  }
+  return classes.size === 1 ? [...classes][0]! : null;
+}
+
 export function classOf(address: Address): AddressClass {
   if (METADATA.has(address.text)) return 'metadata';
   const embedded = embeddedIn(address);
@@ -92,6 +119,5 @@ export function classOf(address: Address): AddressClass {
     if (inner !== undefined) return inner;
     if (NEVER_DIALLED.has(embedded.form)) return 'reserved';
   }
-  ranges ??= RANGES.map(([text, addressClass]) => ({ range: parseRange(text)!, addressClass }));
-  return ranges.find(({ range }) => rangeContains(range, address))!.addressClass;
+  return knownRanges().find(({ range }) => rangeContains(range, address))!.addressClass;
 }

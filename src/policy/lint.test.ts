@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'bun:test';
 import { lint } from './lint.ts';
 import { lintService } from './lintservice.ts';
-import { documentOf } from './policy.fixture.ts';
+import { documentOf, NOW } from './policy.fixture.ts';
 
-const warningsOf = (text: string) => lint(documentOf(text)).map(({ message }) => message);
+const warningsOf = (text: string) => lint(documentOf(text), NOW).map(({ message }) => message);
 
 describe('a warning', () => {
   test('is given for wildcards on what many share', () => {
@@ -32,8 +32,34 @@ describe('a warning', () => {
     );
   });
 
+  test('is given for addresses that hold the metadata service of any cloud', () => {
+    const warned = (range: string) =>
+      warningsOf(`allow: [{host: a.example.com, addresses: ["${range}"]}]`).join();
+    expect(warned('100.100.100.200')).toBe('100.100.100.200 holds the metadata service of a cloud');
+    expect(warned('100.64.0.0/10')).toContain('of a cloud (100.100.100.200)');
+    for (const range of ['fd00:ec2::254', 'fd00::/8', 'fe80::/10', '168.63.129.16', '0.0.0.0/1', '::/0'])
+      expect(warned(range)).toContain('the metadata service of a cloud');
+    for (const range of ['10.0.0.0/8', '192.168.0.0/16', '127.0.0.0/8', 'fd12::/16'])
+      expect(warned(range)).toBe('');
+  });
+
+  test('is given for a denial that has ended', () => {
+    const denials = (until: string) => `
+deny: [{host: a.test, until: ${until}}]
+agents: {bot: {deny: [{host: b.test, until: ${until}}]}}`;
+    expect(warningsOf(denials('2025-12-31T23:59:59Z'))).toEqual([
+      'the denial ended 2025-12-31T23:59:59.000Z and refuses nothing any more',
+      'the denial ended 2025-12-31T23:59:59.000Z and refuses nothing any more',
+    ]);
+    expect(warningsOf(denials('2026-01-01T00:00:01Z'))).toEqual([]);
+  });
+
   test('is given for rules that cannot hold', () => {
     expect(warningsOf('allow: [10.0.0.5]')[0]).toContain('10.0.0.5 is a private address');
+    expect(warningsOf('allow: [0.0.0.0]')[0]).toContain('0.0.0.0 is an unspecified address');
+    expect(warningsOf('allow: [10.1.0.0/16]')[0]).toContain('10.1.0.0 is a private address');
+    for (const range of ['0.0.0.0/1', '10.0.0.0/7', '"64:ff9b::/96"', '"::/1"'])
+      expect(warningsOf(`allow: [${range}]`).join()).not.toContain('cannot hold');
     expect(warningsOf('allow: [a.example.com]\nhosts: {a.example.com: 127.0.0.1}')[0]).toContain('loopback');
     expect(warningsOf('allow: [localhost]')[0]).toContain('localhost is this machine');
     for (const host of ['10.0.0.5', 'localhost', 'api.localhost'])

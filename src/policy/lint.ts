@@ -1,8 +1,8 @@
 /** Rules that are valid and still worth a second look. Warnings, wherever rules are added or listed. */
-import { LOOPBACK, parseAddress } from '../names/address.ts';
-import { classOf } from '../names/addressclass.ts';
+import { LOOPBACK } from '../names/address.ts';
+import { classOf, classOfRange, classPhrase, metadataIn } from '../names/addressclass.ts';
 import { isLocalhost } from '../names/host.ts';
-import { parseRange, rangeContains } from '../names/range.ts';
+import { parseRange } from '../names/range.ts';
 import { admits } from './decide.ts';
 import type { Rule } from './decision.ts';
 import type { PolicyDocument } from './document.ts';
@@ -18,20 +18,16 @@ export interface Warning {
 
 /** Below these prefix lengths a range holds networks of many owners. */
 const WIDE_BITS = { 4: 16, 6: 32 } as const;
-const METADATA = parseAddress('169.254.169.254')!;
 
-/** Warnings about the document's own rules, in their order. Presets say their risk themselves. */
-export function lint(document: PolicyDocument): Warning[] {
+/** Warnings about the document's own rules, in their order. Presets say their risk themselves. `now`: wall time. */
+export function lint(document: PolicyDocument, now: number): Warning[] {
   const warnings: Warning[] = [];
   const seen = new Map<string, Rule>();
   for (const rule of [...document.rules, ...[...document.agents.values()].flatMap((agent) => agent.rules)]) {
-    if (rule.action !== 'allow') continue;
-    const found = [
-      ...breadth(rule),
-      ...addressing(rule, document),
-      ...upgrading(rule),
-      ...repetition(rule, seen),
-    ];
+    const found =
+      rule.action === 'deny'
+        ? ending(rule, now)
+        : [...breadth(rule), ...addressing(rule, document), ...upgrading(rule), ...repetition(rule, seen)];
     for (const [message, fix] of found) warnings.push({ rule, message, fix });
   }
   for (const [rule, message, fix] of liftedLimits(document)) warnings.push({ rule, message, fix });
@@ -77,6 +73,15 @@ function whyWritable(pattern: Pattern): string | null {
   return receives ? 'it exists to receive requests' : null;
 }
 
+/** An allow rule that is over takes something away, which somebody notices; a denial that is over does not. */
+function* ending({ until }: Rule, now: number): Iterable<Finding> {
+  if (until !== null && until <= now)
+    yield [
+      `the denial ended ${new Date(until).toISOString()} and refuses nothing any more`,
+      'Take it out, or take until out of it.',
+    ];
+}
+
 function* addressing(rule: Rule, document: PolicyDocument): Iterable<Finding> {
   const pattern = patternOf(rule.host);
   const [first] =
@@ -85,9 +90,11 @@ function* addressing(rule: Rule, document: PolicyDocument): Iterable<Finding> {
       : pattern.kind === 'name'
         ? (document.hosts.get(pattern.name) ?? [])
         : [];
-  if (first !== undefined && classOf(first) !== 'public' && !admits(rule, first))
+  const addressClass =
+    pattern.kind === 'range' ? classOfRange(pattern.range) : first === undefined ? null : classOf(first);
+  if (first !== undefined && addressClass !== null && addressClass !== 'public' && !admits(rule, first))
     yield [
-      `the rule cannot hold: ${first.text} is a ${classOf(first)} address`,
+      `the rule cannot hold: ${first.text} is ${classPhrase(addressClass)}`,
       `Add addresses: ["${pattern.kind === 'range' ? pattern.text : first.text}"] to it.`,
     ];
   const isHere = pattern.kind === 'name' && first === undefined && isLocalhost(pattern.name);
@@ -98,9 +105,10 @@ function* addressing(rule: Rule, document: PolicyDocument): Iterable<Finding> {
     ];
   for (const text of rule.addresses) {
     const range = parseRange(text);
-    if (range !== null && rangeContains(range, METADATA))
+    const service = range === null ? null : metadataIn(range);
+    if (service !== null)
       yield [
-        `${text} holds the cloud's metadata service`,
+        `${text} holds the metadata service of a cloud${service.text === text ? '' : ` (${service.text})`}`,
         'Name narrower ranges: the service hands out credentials.',
       ];
   }

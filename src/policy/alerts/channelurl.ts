@@ -1,5 +1,5 @@
 /** Where a channel may post: asked when the policy is read, and again of a URL that only a secret holds. */
-import { classOf } from '../../names/addressclass.ts';
+import { classOf, classPhrase } from '../../names/addressclass.ts';
 import { isSpecialName, parseHost } from '../../names/host.ts';
 import { parseRange, rangeContains } from '../../names/range.ts';
 
@@ -25,5 +25,5 @@ export function channelUrlProblem(text: string, addresses: readonly string[]): s
   const { address } = host;
   if (classOf(address) === 'public') return null;
   const admitted = addresses.some((range) => rangeContains(parseRange(range)!, address));
-  return admitted ? null : `its host is a ${classOf(address)} address, which only addresses: can admit`;
+  return admitted ? null : `its host is ${classPhrase(classOf(address))}, which only addresses: can admit`;
 }
