@@ -17,6 +17,7 @@ import { lint } from '../policy/lint.ts';
 import { lintService } from '../policy/lintservice.ts';
 import { listenOf, modeOf, ruleCount } from '../policy/policy.ts';
 import { type Finding, probeKernel } from '../sandbox/probe.ts';
+import { resumeCommand } from './kill.ts';
 import {
   dim,
   green,
@@ -158,8 +159,7 @@ function nearestFolder(path: string): string {
 function standingFindings(paths: Paths): Finding[] {
   const findings: Finding[] = [];
   for (const kill of readKills(killFiles(paths))) {
-    const machine = kill.file === paths.machineKill ? ' --machine' : '';
-    findings.push(warning('kill switch', killText(kill), `To go on: clawctl egress resume${machine}`));
+    findings.push(warning('kill switch', killText(kill), `To go on: ${resumeCommand(kill, paths)}`));
   }
   if (process.getuid?.() === 0)
     findings.push(

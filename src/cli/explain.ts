@@ -1,7 +1,8 @@
 /** `clawctl egress explain`: why, hop by hop, and the smallest change that would flip the answer. */
 import { systemClock } from '../base/clock.ts';
 import { Failure } from '../base/failure.ts';
-import { pathsOf } from '../base/paths.ts';
+import { type Paths, pathsOf } from '../base/paths.ts';
+import { killText } from '../config/killswitch.ts';
 import { loadPolicy } from '../config/load.ts';
 import { openQueries } from '../events/queries.ts';
 import type { StoredEvent } from '../events/row.ts';
@@ -19,6 +20,7 @@ import { policyOf } from './check.ts';
 import { eventItem, eventLine } from './eventline.ts';
 import { sayExposed } from './exposed.ts';
 import { imitationOf } from './imitation.ts';
+import { killsFor, resumeCommand } from './kill.ts';
 import { bold, dim, green, print, printJson, red, yellow } from './output.ts';
 import { differenceFrom, isBesideRules, recordedSentence } from './recorded.ts';
 import { suggestedFor } from './suggestion.ts';
@@ -41,7 +43,14 @@ export async function explain(text: string, options: Options): Promise<void> {
   const found = target === null ? null : explainTarget(policy, target, situation(paths, target.agent));
   const differs = event === null || found === null ? null : differenceFrom(event, found);
   const explanation =
-    found === null ? null : { ...found, change: completed(found.change, beginning, options.policy) };
+    found === null || target === null
+      ? null
+      : {
+          ...found,
+          change:
+            (found.reason === 'killed' ? resumption(paths, target.agent) : null) ??
+            completed(found.change, beginning, options.policy),
+        };
   const doubtful = explanation !== null && explanation.verdict !== 'allow';
   const imitates = target !== null && doubtful ? imitationOf(target.host, allowedNames(policy)) : null;
   if (options.json === true)
@@ -76,6 +85,17 @@ function beginningBelow(files: readonly string[]): string {
   return files.length === 0
     ? 'There is none yet: begin it with presets: [default], or nothing else is allowed any more.'
     : 'There is none yet: begin it with version: 1.';
+}
+
+/** What ends the stop, and whose it is; null where it has just ended. Of one file, `resume` without a name ends all. */
+function resumption(paths: Paths, agent: string): Change | null {
+  const kills = killsFor(paths, agent);
+  if (kills.length === 0) return null;
+  const ending = kills.filter(
+    (kill) => kill.agent === null || !kills.some((each) => each.agent === null && each.file === kill.file),
+  );
+  const command = ending.map((kill) => resumeCommand(kill, paths)).join(' && ');
+  return { command, edit: null, text: `${command}. Now ${kills.map(killText).join('; ')}` };
 }
 
 /** The change as it can be made: in the policy that was given, and where there is no file yet (`beginning`). */

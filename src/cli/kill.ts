@@ -8,6 +8,7 @@ import { type Kill, killFiles, killOf, killText, readKills } from '../config/kil
 import { loadPolicy } from '../config/load.ts';
 import { readTokens } from '../config/tokens.ts';
 import { isAgentName } from '../policy/agentname.ts';
+import { shellWord } from '../policy/change.ts';
 import { listenOf } from '../policy/policy.ts';
 import { didYouMean } from '../policy/problem.ts';
 import { iso, printableLines, printJson, say, sayRaw } from './output.ts';
@@ -26,37 +27,48 @@ export async function kill(options: Options): Promise<void> {
   const paths = pathsOf();
   const agent = agentOf(options);
   const file = fileOf(options, paths);
-  const reason = options.reason?.slice(0, LONGEST_REASON) ?? null;
+  const reason = options.reason?.trim().slice(0, LONGEST_REASON) || null;
   const order = { agent, by: whoIsThis(), reason, now: systemClock.now() };
   const before = addKill(file, order);
   const stopped = readKills([file]).find((each) => each.damage !== null || each.agent === agent);
   const text = stopped === undefined ? '' : killText(stopped);
-  if (options.json === true) printJson('kill', { ...killItem(stopped!), already: before !== null });
-  else {
-    say(printableLines(before === null ? text : `nothing new: ${text}`));
+  const unheardOf = () => (agent === null ? null : warningOfUnheardOf(paths, agent));
+  if (options.json === true) {
+    const warning = unheardOf();
+    const words = warning === null ? null : `${warning.message}. ${warning.fix}`;
+    printJson('kill', { ...killItem(stopped!), already: before !== null, warning: words });
+  } else {
+    say(before === null ? text : `nothing new: ${text}`);
     const narrow = before?.damage == null && agent !== null ? ` --agent ${agent}` : '';
     sayRaw(`  To go on: clawctl egress resume${narrow}${options.machine === true ? ' --machine' : ''}\n`);
   }
   if (before === null) await recordNotice(paths, 'killed', text);
-  if (agent !== null && options.json !== true) sayIfUnheardOf(paths, agent);
+  const warning = options.json === true ? null : unheardOf();
+  if (warning === null) return;
+  say(warning.message);
+  sayRaw(`  ${warning.fix}\n`);
 }
 
 /** Whoever stops the wrong name stops nobody. It is stopped already, so nothing that is broken here is in the way. */
-function sayIfUnheardOf(paths: Paths, agent: string): void {
-  let known: string[];
+function warningOfUnheardOf(paths: Paths, agent: string): { message: string; fix: string } | null {
+  const known = new Set<string>();
   try {
     const { policy } = loadPolicy({ paths });
-    known = [...policy.agents.keys(), ...listenOf(policy).flatMap((entry) => entry.agent ?? [])];
-    known.push(...readTokens(paths.tokens).keys());
+    for (const name of policy.agents.keys()) known.add(name);
+    for (const entry of listenOf(policy)) if (entry.agent !== null) known.add(entry.agent);
+    for (const name of readTokens(paths.tokens).keys()) known.add(name);
   } catch {
-    return;
+    return null;
   }
-  if (known.length === 0 || known.includes(agent)) return;
-  say(
-    `no token and no policy of this user names ${agent}; agents of \`run\` are called by --agent, or like the command`,
-  );
-  const meant = didYouMean(agent, known);
-  if (meant !== null) sayRaw(`  ${meant}\n`);
+  if (known.size === 0 || known.has(agent)) return null;
+  const message = `no token and no policy of this user names ${agent}; agents of \`run\` are called by --agent, or like the command`;
+  return { message, fix: didYouMean(agent, [...known]) };
+}
+
+/** The command that ends just this. */
+export function resumeCommand({ agent, file }: Kill, paths: Paths): string {
+  const narrow = agent === null ? '' : ` --agent ${shellWord(agent)}`;
+  return `clawctl egress resume${narrow}${file === paths.machineKill ? ' --machine' : ''}`;
 }
 
 export async function resume(options: Options): Promise<void> {
@@ -67,7 +79,7 @@ export async function resume(options: Options): Promise<void> {
   if (agent !== null && whole !== undefined)
     throw new Failure(
       'kill-failed',
-      `${printableLines(killText(whole))}; ${agent} cannot go on alone.`,
+      `${killText(whole)}; ${agent} cannot go on alone.`,
       `Let everything go on: clawctl egress resume${options.machine === true ? ' --machine' : ''}`,
     );
   const taken = removeKills(file, agent);
@@ -78,11 +90,7 @@ export async function resume(options: Options): Promise<void> {
   else {
     if (taken.length === 0) say(`nothing was stopped${agent === null ? '' : ` for ${agent}`}`);
     else say(`${agent ?? 'everything'} may go on, as far as the rules allow`);
-    if (held !== null) {
-      const where =
-        held.file === paths.machineKill ? 'clawctl egress resume --machine' : 'clawctl egress resume';
-      say(`but ${printableLines(killText(held))}; to end that: ${where}`);
-    }
+    if (held !== null) say(`but ${killText(held)}; to end that: ${resumeCommand(held, paths)}`);
   }
   if (taken.length > 0)
     await recordNotice(paths, 'resumed', `${agent ?? 'everything'} may go on again, by ${whoIsThis()}`);
@@ -90,7 +98,7 @@ export async function resume(options: Options): Promise<void> {
 
 /** What `list`, `stats` and `doctor` show beside their own figures. */
 export function sayKills(paths: Paths, agent?: string): void {
-  for (const each of killsFor(paths, agent)) say(`the kill switch is on: ${printableLines(killText(each))}`);
+  for (const each of killsFor(paths, agent)) say(`the kill switch is on: ${killText(each)}`);
 }
 
 export function killsFor(paths: Paths, agent?: string): Kill[] {

@@ -7,6 +7,7 @@ import {
   constants,
   fchmodSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   renameSync,
@@ -16,6 +17,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { Failure } from '../base/failure.ts';
 import { lockFile } from '../os/lock.ts';
+import { shellWord } from '../policy/change.ts';
 import { codeOf, reasonOf } from './fileerror.ts';
 import { type Kill, readKills } from './killswitch.ts';
 
@@ -55,16 +57,27 @@ export function removeKills(file: string, agent: string | null): Kill[] {
   return locked(file, () => {
     const kills = readKills([file]);
     if (agent === null) {
-      if (kills.length > 0) rmSync(file);
+      if (kills.length > 0) remove(file);
       return [...kills];
     }
     const taken = kills.filter((kill) => kill.agent === agent);
     const rest = kills.filter((kill) => kill.agent !== agent);
     if (taken.length === 0) return [];
-    if (rest.length === 0) rmSync(file);
+    if (rest.length === 0) remove(file);
     else write(file, rest);
     return taken;
   });
+}
+
+/** Of a folder we cannot know what it is there for: whoever made it takes it away. */
+function remove(file: string): void {
+  if (lstatSync(file).isDirectory())
+    throw new Failure(
+      'kill-failed',
+      `${file} is a folder, and stops everything while it is there.`,
+      `Remove the folder, after a look at what is in it: rm -r ${shellWord(file)}`,
+    );
+  rmSync(file);
 }
 
 function locked<T>(file: string, act: () => T): T {

@@ -91,7 +91,8 @@ describe('the kill switch', () => {
 
   test('stops everything where its file is a folder, or a link to nothing', () => {
     mkdirSync(file, { recursive: true });
-    expect(killOf(readKills([file]), 'bot')?.damage).toBe('it is no ordinary file');
+    expect(killOf(readKills([file]), 'bot')?.damage).toBe('it is a folder');
+    expect(() => removeKills(file, null)).toThrow('is a folder, and stops everything');
     rmSync(file, { recursive: true });
     symlinkSync('/nonexistent', file);
     expect(killOf(readKills([file]), 'bot')?.damage).toContain('ENOENT');

@@ -6,6 +6,7 @@
  */
 import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from 'node:fs';
 import type { Paths } from '../base/paths.ts';
+import { printable } from '../names/display.ts';
 import { keepLooking, stateOf } from './look.ts';
 
 export interface Kill {
@@ -36,12 +37,12 @@ export function killOf(kills: readonly Kill[], agent: string): Kill | null {
   return kills.find((kill) => kill.agent === null || kill.agent === agent) ?? null;
 }
 
-/** `everything is stopped, by ann since 2026-01-31T08:00:00Z (SEC-12)`. Parts that somebody wrote are not made printable. */
+/** `everything is stopped, by ann since 2026-01-31T08:00:00Z (SEC-12)`: one line, whatever somebody wrote into it. */
 export function killText({ agent, since, by, reason, file, damage }: Kill): string {
   const what = agent === null ? 'everything is stopped' : `${agent} is stopped`;
-  if (damage !== null) return `${what}, because of the kill file ${file}: ${damage}`;
+  if (damage !== null) return printable(`${what}, because of the kill file ${file}: ${damage}`);
   const when = since === null ? '' : ` since ${new Date(since).toISOString().replace(/\.\d+/, '')}`;
-  return `${what}, by ${by}${when}${reason === null ? '' : ` (${reason})`}`;
+  return printable(`${what}, by ${by}${when}${reason === null || reason === '' ? '' : ` (${reason})`}`);
 }
 
 export interface KillSwitch {
@@ -77,7 +78,9 @@ function killsIn(file: string): Kill[] {
     { agent: null, since: null, by: null, reason: null, file, damage },
   ];
   try {
-    if (lstatSync(file, { throwIfNoEntry: false }) === undefined) return [];
+    const link = lstatSync(file, { throwIfNoEntry: false });
+    if (link === undefined) return [];
+    if (link.isDirectory()) return damaged('it is a folder');
     const text = readKillFile(file);
     if (text === null) return damaged('it is no ordinary file');
     if (text.trim() === '') return damaged('it is empty');

@@ -26,7 +26,7 @@ export function changeFor(policy: Policy, target: Target, answer: Decision): Cha
     case 'address-denied':
       return liftDenial(policy, answer.rule);
     case 'killed':
-      return told('Turn the kill switch off.');
+      return typed(['clawctl', 'egress', 'resume']);
     case 'address-refused':
       if (meant !== null) return noRuleFor(meant);
       return admitAddress(policy, target, answer.rule);

@@ -135,7 +135,7 @@ describe('the smallest change', () => {
     expect(change('b.example.com').text).toContain('/files/0.yaml is locked');
     expect(change('a.example.com').text).toContain('its owner can');
     const killed = explain(below, targetOf('b.example.com'), { ...AT, killed: true });
-    expect(killed.change.text).toBe('Turn the kill switch off.');
+    expect(killed.change.text).toBe('clawctl egress resume');
   });
 
   test('does what it says, as far as it is a rule', () => {
