@@ -180,7 +180,8 @@ describe('a worker', () => {
       // Whoever connects meanwhile waits, and is served.
       expect(await echo()).toBe('hello\n');
       expect(performance.now() - began).toBeLessThan(2_000);
-      await child.lines.until('worker 0 is started again');
+      const said = await child.lines.until('worker 0 is started again');
+      expect(said).toContain(signal === 'SIGSTOP' ? 'it did not answer' : signal);
       const { workers } = await service.until((condition) => condition.workers[0]!.serving);
       expect(workers[0]).toMatchObject({ restarts: 1 });
       expect(workers[0]!.pid).not.toBe(before);

@@ -107,3 +107,25 @@ test('a place that is taken is a problem that is named, said once, and opened on
   await service.until((now) => now.ready && now.problems.length === 0);
   expect((await connectBy({ port: other.port }, 'a.test:443')).answer).toContain('40');
 }, 15_000);
+
+test('a drain starts no worker, and a second signal cuts what it waits for, which is recorded', async () => {
+  service.writePolicy(`version: 1
+listen: [{address: '127.0.0.1:${port}', agent: ci}]
+allow: [{host: 127.0.0.1, ports: [${service.origin}], addresses: [127.0.0.0/8]}]
+`);
+  const child = await service.serve('--workers', '2', '--drain', '60s');
+  const tunnel = await connectBy({ port }, `127.0.0.1:${service.origin}`);
+  await tunnel.read();
+  tunnel.write('hello');
+  await tunnel.read();
+  child.kill('SIGTERM');
+  await child.lines.until('nothing new is accepted');
+  // One of the two has nothing open, and ends.
+  const { problems } = await service.until(({ workers }) => workers.some(({ pid }) => pid === null));
+  expect(problems).toEqual(['it is draining']);
+  child.kill('SIGINT');
+  await child.lines.until('SIGINT again');
+  expect(await tunnel.ended).toBe('reset');
+  expect(await child.exited).toBe(0);
+  expect(JSON.parse((await service.clawctl('stats', '--json')).out)).toMatchObject({ bytes_up: 5 });
+});

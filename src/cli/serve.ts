@@ -84,9 +84,18 @@ export async function serve(options: ServeOptions): Promise<number> {
     say('the policy, the tokens and the certificates are read again');
     supervisor.reload();
   });
+  let isTold = false;
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.on(signal, () => {
-      say(`${signal}: nothing new is accepted; what is open has ${options.drain} to end`);
+      if (isTold) {
+        say(`${signal} again: what is open is cut now`);
+        supervisor.hasten();
+        return;
+      }
+      isTold = true;
+      // After a takeover it drains already, and somebody may tell it to end without knowing.
+      const time = supervisor.isDraining ? 'the rest of its time' : options.drain;
+      say(`${signal}: nothing new is accepted; what is open has ${time} to end, or until another signal`);
       void supervisor.drain();
     });
   try {

@@ -166,6 +166,7 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
   const names = createSyntheticAddresses({ clock });
   const open = new Map<number, Open>();
   const drained = Promise.withResolvers<void>();
+  let isDraining = false;
 
   /** Listens on copies, so that a listener can be ended and begun anew on the same socket. */
   const serve = async (entry: ListenEntry, fds: readonly number[]): Promise<() => void> => {
@@ -252,10 +253,12 @@ async function openWorker(start: Start, closers: AsyncDisposableStack) {
         return;
       case 'drain':
         for (const id of [...open.keys()]) unlisten(id);
-        record(
-          'gateway-stopped',
-          `worker ${start.slot} ends, with ${gateway.openConnections()} connections open`,
-        );
+        if (!isDraining)
+          record(
+            'gateway-stopped',
+            `worker ${start.slot} ends, with ${gateway.openConnections()} connections open`,
+          );
+        isDraining = true;
         void gateway.close(message.milliseconds).then(drained.resolve);
         return;
       default:

@@ -45,7 +45,10 @@ export type ToWorker =
   | { kind: 'unlisten'; ids: readonly number[] }
   | { kind: 'reload' }
   | Refused
-  /** To accept no more, and to end when what is open has ended, at the latest after so many milliseconds. */
+  /**
+   * To accept no more, and to end when what is open has ended, at the latest after so many milliseconds. The shorter
+   * of two counts.
+   */
   | { kind: 'drain'; milliseconds: number };
 
 /** What a worker is about, several times a second. */

@@ -57,6 +57,8 @@ export class Worker {
   #pause = 0;
   #restarts = 0;
   #draining = false;
+  /** It was ended because it said nothing for too long. */
+  #hung = false;
   #timer: Timer | null = null;
   #gone = Promise.withResolvers<void>();
 
@@ -114,6 +116,7 @@ export class Worker {
     if (this.beat === null && silence < LONGEST_START) return;
     const activity = activityOf(pid);
     if (activity !== null && silence < LONGEST_WAIT && this.#isStarved(activity)) return;
+    this.#hung = true;
     this.#child?.kill('SIGKILL');
   }
 
@@ -129,6 +132,7 @@ export class Worker {
     this.#startedAt = performance.now();
     this.#heardAt = this.#startedAt;
     this.#heardUsed = 0;
+    this.#hung = false;
     this.beat = null;
     this.listening.clear();
     this.troubles.clear();
@@ -167,7 +171,11 @@ export class Worker {
     this.listening.clear();
     this.troubles.clear();
     closeDescriptor(this.#channel);
-    const why = signal === null ? `it ended with code ${code}` : `it was ended by signal ${signal}`;
+    const why = this.#hung
+      ? 'it did not answer any more, and was killed for that'
+      : signal === null
+        ? `it ended with code ${code}`
+        : `it was ended by signal ${signal}`;
     if (!this.#draining) {
       const lived = performance.now() - this.#startedAt;
       this.#pause = lived > LONG_LIFE ? 0 : Math.min(LONGEST_PAUSE, this.#pause * 2 + 50);
