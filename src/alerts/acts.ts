@@ -3,7 +3,7 @@ import type { Database } from 'bun:sqlite';
 import type { AlertRule } from '../policy/alerts/alertrule.ts';
 import { notice } from './audit.ts';
 import type { Outbox } from './delivery/outbox.ts';
-import type { Incident } from './incident.ts';
+import { type Incident, recipientsOf } from './incident.ts';
 import { incidentOf } from './reading.ts';
 
 export type Acknowledged =
@@ -33,7 +33,9 @@ export function acknowledge(db: Database, outbox: Outbox, id: string, by: string
       );
       notice(db, now, 'alert-acknowledged', `${incident.rule} (${incident.id}) by ${by}`);
       // Whoever was not told that it fires need not hear that somebody is on it.
-      const keys = incident.told ? outbox.put(incident, 'acknowledged', incident.notify) : [];
+      const keys = incident.told
+        ? outbox.put(incident, 'acknowledged', recipientsOf(incident, 'acknowledged'))
+        : [];
       return { state: 'done', incident, keys };
     })
     .immediate();

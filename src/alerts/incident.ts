@@ -60,8 +60,10 @@ export interface Incident {
   decidingRule: string | null;
   /** Whom it tells: e-mail addresses and names of channels. */
   notify: string[];
-  /** Whether a message about it was given to the outbox: none is within a cool-down or a silence. */
+  /** Whether a message about it was given to the outbox: none is within a cool-down or a silence, or to nobody. */
   told: boolean;
+  /** Whom that one was for, since `notify` follows the policy. Older versions have written none. */
+  toldTo?: string[];
   acknowledged: Acknowledgement | null;
   /** Made by `alerts test`, and no more than a test. */
   test: boolean;
@@ -69,3 +71,8 @@ export interface Incident {
 
 /** What a message says has happened. */
 export type Transition = 'firing' | 'acknowledged' | 'resolved';
+
+/** Who hears of it: that it fires, whom its alert names now; what comes later also those who heard that. */
+export function recipientsOf({ notify, told, toldTo = [] }: Incident, transition: Transition): string[] {
+  return transition === 'firing' || !told ? notify : [...new Set([...notify, ...toldTo])];
+}

@@ -314,6 +314,59 @@ describe('a clock that is set', () => {
   });
 });
 
+describe('an alert that tells nobody', () => {
+  const TEXT = 'blocked_requests > 2 in 10 minutes';
+  const to = (...notify: string[]) => [alert(TEXT, { notify, cooldown: HOUR })];
+  const lanes = (machine: ReturnType<typeof openMachine>) =>
+    machine.db
+      .query("SELECT lane || ' ' || (body ->> 'transition') AS told FROM delivery ORDER BY id")
+      .values()
+      .flat();
+
+  test('tells whoever the policy names from then on, also of what fires already, and of its end', () => {
+    const machine = openMachine(to());
+    machine.pass(1_000);
+    machine.blocked(3);
+    machine.pass(60_000);
+    expect(machine.incidents()).toMatchObject([{ state: 'firing', told: false }]);
+    machine.engine.close();
+    const named = machine.another(to('oncall'));
+    machine.pass(1_000, named);
+    expect(lanes(machine)).toEqual(['oncall firing']);
+    named.close();
+    const other = machine.another(to('desk'));
+    machine.pass(1_000, other);
+    expect(lanes(machine)).toEqual(['oncall firing']);
+    other.close();
+    machine.pass(10 * MINUTE, machine.another(to('desk')));
+    expect(lanes(machine)).toEqual(['oncall firing', 'desk resolved', 'oncall resolved']);
+  });
+
+  test('uses up no cool-down', () => {
+    const machine = openMachine(to());
+    machine.pass(1_000);
+    machine.blocked(3);
+    machine.pass(11 * MINUTE);
+    expect(machine.incidents()).toMatchObject([{ state: 'resolved' }]);
+    machine.engine.close();
+    const named = machine.another(to('oncall'));
+    machine.blocked(3);
+    machine.pass(1_000, named);
+    expect(lanes(machine)).toEqual(['oncall firing']);
+  });
+
+  test('tells of a flood, too, once it names somebody', () => {
+    const flood = (...notify: string[]) => [alert('blocked_requests > 2 in 10 minutes per host', { notify })];
+    const machine = openMachine(flood());
+    machine.pass(1_000);
+    for (let n = 0; n < 5; n++) machine.blocked(3, { host: `h${n}.example` });
+    machine.pass(1_000);
+    machine.engine.close();
+    machine.pass(2_000, machine.another(flood('oncall')));
+    expect(lanes(machine)).toEqual(['oncall firing']);
+  });
+});
+
 test('an alert that leaves the policy is resolved', () => {
   const machine = openMachine([alert('blocked_requests > 2 in 1 hour')]);
   machine.pass(1_000);

@@ -3,8 +3,6 @@
  * together, or one after the other within a minute, are one incident with one message: whoever contacts a thousand
  * hosts does not send a thousand messages.
  */
-import { createHash } from 'node:crypto';
-import type { Group } from '../../policy/alerts/condition.ts';
 import {
   type CompiledRule,
   holds,
@@ -20,6 +18,7 @@ import {
 import { type Tally, within } from '../counting/series.ts';
 import type { Incident, Transition } from '../incident.ts';
 import type { Mutes } from './mutes.ts';
+import { newIncident } from './newincident.ts';
 
 /** How many groups of one alert have an incident of their own within a minute. */
 const MOST_SEPARATE = 3;
@@ -61,7 +60,7 @@ export class Life {
   #ready = new Set<Held>();
   /** When the last ones fired. */
   #fired: number[] = [];
-  #flood: { incident: Incident; members: Set<Held>; counted: number } | null = null;
+  #flood: { incident: Incident; members: Set<Held>; counted: number; due: number } | null = null;
 
   constructor(rule: CompiledRule, around: Surroundings, mutes: Mutes, emit: (change: Change) => void) {
     this.#rule = rule;
@@ -88,9 +87,13 @@ export class Life {
 
   /** Goes on with an incident that was open before. */
   restore(incident: Incident): void {
-    const { by } = this.#rule;
+    const { by, rule } = this.#rule;
+    // Whoever the alert names now is told; where it named nobody, nobody knows of the incident yet.
+    incident.toldTo ??= incident.told ? incident.notify : [];
+    if (incident.toldTo.length === 0) incident.told = false;
+    incident.notify = [...rule.notify];
     if (incident.groups !== null) {
-      this.#flood = { incident, members: new Set(), counted: incident.count };
+      this.#flood = { incident, members: new Set(), counted: incident.count, due: 0 };
       return;
     }
     const held = this.#hold(by.map((group) => incident.group[group] ?? ''));
@@ -133,15 +136,16 @@ export class Life {
   /** Looks at the groups whose time has come. */
   lookAtDue(at: number): void {
     for (const held of this.held.values()) if (held.due <= at) this.look(held.parts, at);
-    this.#tellLate(this.flood, null, at);
+    const flood = this.#flood;
+    if (flood === null || flood.due > at) return;
+    this.#tellLate(flood.incident, null, at);
+    flood.due = this.#dueToTell(flood.incident, at);
   }
 
   /** When to look at the next one. */
   get due(): number {
-    let due = Number.POSITIVE_INFINITY;
+    let due = this.#flood?.due ?? Number.POSITIVE_INFINITY;
     for (const held of this.held.values()) if (held.due < due) due = held.due;
-    const flood = this.flood;
-    if (flood !== null && !flood.told) due = Math.min(due, this.#mutedUntil(flood, 0) ?? due);
     return due;
   }
 
@@ -218,7 +222,7 @@ export class Life {
   }
 
   #begin(held: Held, at: number): void {
-    held.incident = this.#newIncident(held.parts, at);
+    held.incident = newIncident(this.#rule, held.parts, at);
     this.#open(held, at);
     held.incident.since = this.#beganAt(held, at);
     this.#count(held, at);
@@ -227,7 +231,7 @@ export class Life {
 
   #fire(held: Held, at: number): void {
     if (held.incident === null) {
-      held.incident = this.#newIncident(held.parts, held.since ?? at);
+      held.incident = newIncident(this.#rule, held.parts, held.since ?? at);
       this.#open(held, at);
       held.incident.since = this.#beganAt(held, held.incident.since);
     }
@@ -240,9 +244,10 @@ export class Life {
   #joinFlood(ready: readonly Held[], at: number): void {
     const isNew = this.#flood === null;
     this.#flood ??= {
-      incident: this.#newIncident(null, at),
+      incident: newIncident(this.#rule, null, at),
       members: new Set(),
       counted: 0,
+      due: at + 1,
     };
     const { incident, members } = this.#flood;
     for (const held of ready) {
@@ -277,8 +282,11 @@ export class Life {
   }
 
   #mayTell(incident: Incident, at: number): boolean {
+    // Else it would keep the next one back from whoever is named by then.
+    if (incident.notify.length === 0) return false;
     if (this.#mutedUntil(incident, at) !== null) return false;
     incident.told = true;
+    incident.toldTo = [...incident.notify];
     const { cooldown } = this.#rule.rule;
     if (cooldown > 0) this.#mutes.cooldowns.set(incident.fingerprint, at + cooldown);
     return true;
@@ -286,9 +294,12 @@ export class Life {
 
   /** What still fires when its cool-down or silence is over is told then, unless somebody knows of it. */
   #tellLate(incident: Incident | null, held: Held | null, at: number): void {
-    if (incident === null || incident.state !== 'firing' || incident.told || incident.firedAt === at) return;
-    if (incident.acknowledged === null && this.#mayTell(incident, at))
-      this.#emit('counted', incident, held, 'firing');
+    if (incident === null || !isUntold(incident) || incident.firedAt === at) return;
+    if (this.#mayTell(incident, at)) this.#emit('counted', incident, held, 'firing');
+  }
+
+  #dueToTell(incident: Incident, at: number): number {
+    return isUntold(incident) ? (this.#mutedUntil(incident, at) ?? at + 1_000) : Number.POSITIVE_INFINITY;
   }
 
   #mutedUntil({ rule, fingerprint, agents, group }: Incident, at: number): number | null {
@@ -314,8 +325,7 @@ export class Life {
     const { incident } = held;
     if (held.since !== null && incident?.state === 'pending')
       due = Math.min(due, held.since + this.#rule.rule.for);
-    if (incident?.state === 'firing' && !incident.told)
-      due = Math.min(due, this.#mutedUntil(incident, at) ?? at + 1_000);
+    if (incident !== null) due = Math.min(due, this.#dueToTell(incident, at));
     held.due = Math.max(due, at + 1);
   }
 
@@ -367,24 +377,9 @@ export class Life {
     const holding = this.#rule.leaves.find((leaf) => holds(leaf, held.parts, at, this.#around));
     held.primary = holding ?? this.#rule.leaves[0]!;
   }
-
-  /** Without parts: of many groups. */
-  #newIncident(parts: readonly string[] | null, at: number): Incident {
-    const { rule, by } = this.#rule;
-    const group: Partial<Record<Group, string>> = {};
-    for (const [i, part] of (parts ?? []).entries()) if (part !== '') group[by[i]!] = part;
-    const groups = parts === null ? 0 : null;
-    const fingerprint = digest([rule.name, rule.text, parts === null ? 'many' : group], 16);
-    return {
-      id: digest([fingerprint, at], 10),
-      ...{ rule: rule.name, severity: rule.severity, condition: rule.text, fingerprint, group, groups },
-      ...{ state: 'pending', since: at, firedAt: null, resolvedAt: null, resolvedBy: null },
-      ...{ count: 0, value: null, threshold: null, finding: null, hosts: [], agents: [], decidingRule: null },
-      ...{ notify: [...rule.notify], told: false, acknowledged: null, test: false },
-    };
-  }
 }
 
-function digest(value: unknown, length: number): string {
-  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, length);
+/** Whether there is somebody to tell who does not know of it. */
+function isUntold({ state, told, notify, acknowledged }: Incident): boolean {
+  return state === 'firing' && !told && notify.length > 0 && acknowledged === null;
 }

@@ -4,7 +4,7 @@ import type { NoticeEvent } from '../../events/event.ts';
 import { notice } from '../audit.ts';
 import type { Presence, Span } from '../counting/presence.ts';
 import type { Outbox } from '../delivery/outbox.ts';
-import type { Acknowledgement, Incident } from '../incident.ts';
+import { type Acknowledgement, type Incident, recipientsOf } from '../incident.ts';
 import type { Change } from './life.ts';
 import type { Mutes, Silence } from './mutes.ts';
 
@@ -92,7 +92,7 @@ export class Saved {
          ON CONFLICT (id) DO UPDATE SET state = excluded.state, resolved_at = excluded.resolved_at, body = excluded.body`,
       )
       .run(id, fingerprint, rule, state, since, resolvedAt, JSON.stringify(incident));
-    if (tell !== null) outbox.put(incident, tell, incident.notify);
+    if (tell !== null) outbox.put(incident, tell, recipientsOf(incident, tell));
     const topic = TOPICS[kind];
     if (topic !== null) notice(this.#db, at, topic, sentenceOf(kind, incident));
     if (kind === 'resolved' || kind === 'ended') this.#forget(at);
