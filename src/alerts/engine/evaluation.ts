@@ -160,6 +160,7 @@ export class Evaluation {
       if (life === undefined) gone.push(incident);
       else life.restore(incident);
     }
+    for (const life of this.#lives) life.rejoin(this.#at);
     return gone;
   }
 

@@ -15,8 +15,9 @@ import {
   tallyOf,
   truthOf,
 } from '../counting/condition.ts';
-import { type Tally, within } from '../counting/series.ts';
+import { within } from '../counting/series.ts';
 import type { Incident, Transition } from '../incident.ts';
+import type { Held } from './held.ts';
 import type { Mutes } from './mutes.ts';
 import { newIncident } from './newincident.ts';
 
@@ -32,22 +33,6 @@ export interface Change {
   tell: Transition | null;
   /** What it counts, to look up where; `parts` null: every group. Null where its alert is gone. */
   about: { leaf: Leaf; parts: readonly string[] | null } | null;
-}
-
-/** One group of one alert that has an incident, or whose silence may become one. */
-export interface Held {
-  key: string;
-  parts: readonly string[];
-  incident: Incident | null;
-  /** Since when its condition has held without a doubt. */
-  since: number | null;
-  inFlood: boolean;
-  /** When to look again though nothing happens. */
-  due: number;
-  /** The part of the condition whose numbers are told, and what it had counted before its window began. */
-  primary: Leaf;
-  base: number;
-  pinned: Tally[];
 }
 
 export class Life {
@@ -105,6 +90,25 @@ export class Life {
     held.due = 0;
   }
 
+  /**
+   * Gives the incident of many groups back those whose condition still holds, which it stood for before: they are in
+   * its numbers already. Call when all are restored.
+   */
+  rejoin(at: number): void {
+    const flood = this.#flood;
+    if (flood === null) return;
+    for (const parts of this.#groups()) {
+      const known = this.held.get(keyOfParts(parts));
+      if (known !== undefined && known.incident !== null) continue;
+      if (truthOf(this.#rule.tree, parts, at, this.#around, true) !== true) continue;
+      const held = known ?? this.#hold(parts);
+      held.inFlood = true;
+      this.#open(held, at);
+      held.base = this.#total(held);
+      flood.members.add(held);
+    }
+  }
+
   /** Looks at one group, in which something has changed. Call `settle` when all have been looked at. */
   look(parts: readonly string[], at: number): void {
     const known = this.held.get(keyOfParts(parts));
@@ -128,9 +132,13 @@ export class Life {
 
   /** Looks at every group, because what has changed is told apart by less than they are. */
   lookAtAll(at: number): void {
+    for (const parts of this.#groups()) this.look(parts, at);
+  }
+
+  #groups(): string[][] {
     const { leaves, by } = this.#rule;
     const finest = leaves.find(({ parts }) => parts.length === by.length)!;
-    for (const key of [...finest.series.tallies.keys()]) this.look(key.split('\n'), at);
+    return [...finest.series.tallies.keys()].map((key) => key.split('\n'));
   }
 
   /** Looks at the groups whose time has come. */

@@ -98,11 +98,20 @@ test('a flood of groups goes on as one after a restart', () => {
   machine.pass(1_000);
   for (let n = 0; n < 10; n++) machine.blocked(3, { host: `h${n}.example` });
   machine.pass(10_000);
-  const engine = restarted(machine);
+  let engine = restarted(machine);
+  for (let restarts = 0; restarts < 3; restarts++) {
+    machine.pass(5_000, engine);
+    expect(machine.incidents()).toMatchObject([{ groups: 10, count: 30 }]);
+    engine.close();
+    engine = machine.another();
+  }
+  machine.blocked(2, { host: 'h0.example' });
+  machine.blocked(3, { host: 'new.example' });
   machine.pass(10_000, engine);
+  expect(machine.incidents()).toMatchObject([{ groups: 11, count: 35 }]);
   expect(machine.messages()).toEqual(['firing 10 groups']);
   machine.pass(MINUTE, engine);
-  expect(machine.messages().map((text) => text.split(' ')[0])).toEqual(['firing', 'resolved']);
+  expect(machine.messages()).toEqual(['firing 10 groups', 'resolved 11 groups']);
 });
 
 test('a domain is not new again after a restart', () => {
