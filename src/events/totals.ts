@@ -3,12 +3,12 @@
  * as the rows, and so always agree with them.
  */
 import type { Database } from 'bun:sqlite';
-import type { Row } from './row.ts';
+import type { Cells, Row } from './row.ts';
 
 /** Spans of one total, milliseconds: seconds for the last hour, minutes for days, the others for as long as rows. */
 export const SPANS = { second: 1_000, minute: 60_000, hour: 3_600_000, quarterDay: 21_600_000 } as const;
 
-interface Counts {
+export interface Counts {
   requests: number;
   allowed: number;
   blocked: number;
@@ -32,7 +32,7 @@ interface Total extends Counts {
  * What one row adds. A decision is a request, allowed or blocked; a later refusal moves it from allowed to
  * blocked; a close adds its bytes, and failed where the origin was not reached or broke off.
  */
-function countsOf({ cells }: Row): Counts {
+export function countsOf(cells: Cells): Counts {
   const count = cells.count as number;
   const counts = { requests: 0, allowed: 0, blocked: 0, failed: 0, questions: 0, bytesUp: 0, bytesDown: 0 };
   if (cells.kind === 'decision') {
@@ -63,7 +63,7 @@ function totalsOf(rows: readonly Row[]): Total[] {
     const port = row.countedAs === null ? ((cells.port as number | null) ?? 0) : 0;
     const reason = (cells.reason as string | null) ?? '';
     const key = `${second} ${port} ${reason} ${host} ${agent}`;
-    const counts = countsOf(row);
+    const counts = countsOf(cells);
     const total = totals.get(key);
     if (total === undefined) {
       totals.set(key, { second, agent, host, port, reason, first: time, last: time, ...counts });

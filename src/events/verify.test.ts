@@ -3,7 +3,8 @@ import { beforeAll, describe, expect, test } from 'bun:test';
 import { copyFileSync, rmSync } from 'node:fs';
 import { signingKey } from './checkpoint.ts';
 import { createCommit } from './commit.ts';
-import { allowed, denied, newStore } from './event.fixture.ts';
+import { allowed, closed, denied, newStore, passing, refusal } from './event.fixture.ts';
+import { createHeads } from './heads.ts';
 import { rowOf } from './row.ts';
 import { makeFolder, openStore } from './store.ts';
 import { verifyStore } from './verify.ts';
@@ -100,4 +101,48 @@ test('a store sealed with another key is not good, and a missing key is told', (
     ok: false,
     problem: expect.stringContaining('not sealed with the key'),
   });
+});
+
+const COUNTED = [
+  'DELETE FROM total',
+  'UPDATE total SET blocked = 0, requests = 0',
+  'UPDATE total SET blocked = 0 WHERE span = 1000',
+  'UPDATE total SET allowed = 9 WHERE span = 60000',
+  'DELETE FROM total WHERE span = 21600000',
+  `INSERT INTO total SELECT span, start, host, 9, reason, 1, 0, 1, 0, 0, 0, 0, first, last FROM total WHERE span = 3600000`,
+  'UPDATE host SET first_blocked = NULL',
+  'UPDATE host SET first_blocked = 1 WHERE first_blocked IS NOT NULL',
+  `UPDATE host SET name = 'other.example' WHERE name = 'evil.example'`,
+  'DELETE FROM host',
+];
+test.each(COUNTED)('what was counted cannot be changed unseen: %s', (statement) => {
+  expect(tampered(statement)).toMatchObject({
+    ok: false,
+    problem: expect.stringContaining('does not agree with the rows'),
+  });
+});
+
+test('counts agree with rows however they came, for as long as all rows are there', () => {
+  const store = newStore();
+  makeFolder(store);
+  const db = openStore(store);
+  const commit = createCommit(db, signingKey(store));
+  const now = Date.now();
+  for (const age of [0, 1_000, 90_000, 3_500_000, 3_700_000, 86_300_000, 90_000_000, 2_700_000_000])
+    for (const agent of ['a', 'b c']) {
+      const fields = { agent, time: now - age };
+      const rows = [allowed(fields), denied(fields), refusal(fields), closed(fields), passing(fields)];
+      commit([...rows.map(rowOf), { ...rowOf(allowed(fields)), countedAs: '(example.com)' }]);
+    }
+  expect(verifyStore(store).ok).toBe(true);
+  // Rows that are gone leave their totals, and nothing can be said of them; of others it can.
+  const [first] = db.query('SELECT hash FROM event WHERE sequence = 1').values()[0] as [Uint8Array];
+  db.run('DELETE FROM event WHERE sequence = 1');
+  const heads = createHeads(db, signingKey(store));
+  heads.refresh();
+  heads.save([Object.assign(heads.all()[0]!, { base: 1, baseHash: first })]);
+  db.run(`DELETE FROM total WHERE host IN (SELECT id FROM host WHERE agent = 'a')`);
+  expect(verifyStore(store).ok).toBe(true);
+  db.run('DELETE FROM total');
+  expect(verifyStore(store)).toMatchObject({ ok: false, problem: expect.stringContaining('"b c"') });
 });

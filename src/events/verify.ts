@@ -1,6 +1,6 @@
 /**
  * Checks the store against itself and against the key file: every row against its chain, the chains
- * against the seal. It names the first row that is wrong. What it cannot see: that the whole
+ * against the seal, and what was counted against the rows. It names the first row that is wrong. What it cannot see: that the whole
  * store was put back to an earlier state, or changed by somebody who has the key.
  */
 import { Database } from 'bun:sqlite';
@@ -9,6 +9,7 @@ import { existsSync } from 'node:fs';
 import { settle } from './abandoned.ts';
 import { type ChainState, hashRow } from './chain.ts';
 import { isSealed, keyFileOf, lineOf, verifyingKey } from './checkpoint.ts';
+import { createRecount } from './recount.ts';
 import type { Cells, Lane } from './row.ts';
 
 export type Verification =
@@ -66,6 +67,7 @@ function verifyRows(db: Database, key: KeyObject, keyFile: string): Verification
     const sealed: ChainState = { ...row, baseHash: row.base_hash };
     chains.set(row.id, { sealed, hash: row.base_hash, rows: 0, last: null });
   }
+  const recount = createRecount(Date.now());
   const query = db.query('SELECT * FROM event ORDER BY sequence');
   for (const { sequence, chain, hash, ...cells } of query.iterate() as Iterable<EventColumns>) {
     const progress = chains.get(chain);
@@ -78,8 +80,15 @@ function verifyRows(db: Database, key: KeyObject, keyFile: string): Verification
     progress.hash = hash;
     progress.rows++;
     progress.last = sequence;
+    recount.add(progress.sealed.agent, cells);
   }
-  return verifyEnds(db, key, keyFile, [...chains.values()]);
+  const verified = verifyEnds(db, key, keyFile, [...chains.values()]);
+  if (!verified.ok) return verified;
+  const evicted = new Set(
+    [...chains.values()].flatMap(({ sealed }) => (sealed.base > 0 ? sealed.agent : [])),
+  );
+  const difference = recount.compare(db, (agent) => !evicted.has(agent));
+  return difference === null ? verified : bad(null, difference);
 }
 
 function verifyEnds(
