@@ -6,13 +6,17 @@ export interface Exposure {
   fix: string;
 }
 
-const WRITABLE_BY_OTHERS = 0o022;
+const WRITABLE_BY_ALL = 0o002;
+const WRITABLE_BY_GROUP = 0o020;
 const OPEN_TO_EVERYBODY = 0o006;
 
 /** Of these files, those that group or others may write: they could allow themselves anything. Never throws. */
 export function writableByOthers(files: readonly string[]): Exposure[] {
   return files
-    .filter((file) => (modeOf(file) & WRITABLE_BY_OTHERS) !== 0)
+    .filter((file) => {
+      const { mode, isPrivate } = seen(file);
+      return (mode & (isPrivate ? WRITABLE_BY_ALL : WRITABLE_BY_ALL | WRITABLE_BY_GROUP)) !== 0;
+    })
     .map((file) => ({
       message: `others may write ${file}, and so the rules`,
       fix: `Type: chmod go-w ${file}`,
@@ -22,15 +26,19 @@ export function writableByOthers(files: readonly string[]): Exposure[] {
 /** Of these private keys, those that everybody on this machine can read or write. Never throws. */
 export function keysForEverybody(files: readonly string[]): Exposure[] {
   return files
-    .filter((file) => (modeOf(file) & OPEN_TO_EVERYBODY) !== 0)
+    .filter((file) => (seen(file).mode & OPEN_TO_EVERYBODY) !== 0)
     .map((file) => ({ message: `everybody can read the key ${file}`, fix: `Type: chmod o-rwx ${file}` }));
 }
 
-/** Of what a link leads to; 0 where nothing is seen. */
-function modeOf(file: string): number {
+/**
+ * Of what a link leads to; no mode where nothing is seen. `isPrivate`: the group has the owner's number, as where every
+ * user has a group of their own and files may be written by it from the beginning.
+ */
+function seen(file: string): { mode: number; isPrivate: boolean } {
   try {
-    return statSync(file, { throwIfNoEntry: false })?.mode ?? 0;
+    const stats = statSync(file, { throwIfNoEntry: false });
+    return { mode: stats?.mode ?? 0, isPrivate: stats !== undefined && stats.gid === stats.uid };
   } catch {
-    return 0;
+    return { mode: 0, isPrivate: false };
   }
 }
