@@ -27,7 +27,7 @@ const RELEASE = 250;
  * Milliseconds that a row waits for others to be committed with. A batch costs about as much as fifty rows, however few
  * are in it; and whoever looks something up that has just happened does not notice.
  */
-const LINGER = 20;
+const LINGER = 50;
 /** Milliseconds from the start in which no thread is started for a row: a short command ends before, and needs none. */
 const FIRST_LINGER = 100;
 
