@@ -151,7 +151,7 @@ describe('a policy file that others may write', () => {
     expect((await person.type('egress check a.test')).err).toBe('');
     const healthy = (await person.type('egress doctor')).out;
     expect(healthy).not.toContain('may write');
-    chmodSync(person.policyFile, 0o620);
+    chmodSync(person.policyFile, 0o622);
     const warning = `clawctl: warning: others may write ${person.policyFile}, and so the rules\n  Type: chmod go-w ${person.policyFile}\n`;
     for (const words of ['check a.test', 'explain a.test', 'list', 'add b.test'])
       expect(await person.type(`egress ${words}`)).toMatchObject({ code: 0, err: warning });
