@@ -1,5 +1,7 @@
 /** What a service says that cannot start as it was told to. */
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { connectBy, freePort, openService, type Service } from './rig/service.ts';
 import { inRig } from './rig/world.ts';
 
@@ -45,6 +47,27 @@ describe('a service that cannot be as it was told says why, what to do, and ends
     service.writePolicy(`version: 1\nlisten: [{address: '127.0.0.1:${port}', tls: ${files}}]\n`);
     const { code, err } = await service.clawctl('serve', '--workers', '1');
     expect([code, err]).toEqual([1, expect.stringContaining('In /no/chain.pem there has to be the chain')]);
+  });
+
+  test.each([
+    ['a place that is taken', () => `'127.0.0.1:${service.origin}'`],
+    [
+      'a certificate that is not there',
+      () => `{address: '127.0.0.1:${port}', tls: {certificate: /no, key: /no}}`,
+    ],
+  ] as const)('%s, of which no socket and no folder is left behind', async (_what, place) => {
+    const path = join(service.folder, 'proxy.sock');
+    service.writePolicy(`version: 1\nlisten: ['unix:${path}', ${place()}]\n`);
+    expect((await service.clawctl('serve', '--workers', '1')).code).toBe(1);
+    expect(existsSync(path)).toBe(false);
+    expect(readdirSync(join(service.folder, 'runtime/clawctl'))).toEqual([]);
+    // What others made stays: here the running service's.
+    service.writePolicy(`version: 1\nlisten: ['unix:${path}']\n`);
+    await service.serve('--workers', '1');
+    service.writePolicy(`version: 1\nlisten: ['unix:${path}', ${place()}]\n`);
+    expect((await service.clawctl('serve', '--workers', '1', '--takeover')).code).toBe(1);
+    expect((await connectBy({ unix: path }, 'a.test:443')).answer).toContain('40');
+    expect((await service.condition()).state).toBe('serving');
   });
 
   test('an address for probes that is taken, of which nothing is left behind', async () => {

@@ -77,7 +77,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       },
     });
   } catch (error) {
-    folder.leave();
+    folder.leave(false);
     throw options.takeover === true ? takenAnyway(error, options, folder, inheritance) : error;
   }
   process.on('SIGHUP', () => {

@@ -5,12 +5,14 @@
 import {
   closeSync,
   constants,
+  fstatSync,
   mkdirSync,
   openSync,
   readdirSync,
   readlinkSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -38,6 +40,7 @@ export class ServiceFolder {
   readonly described: string;
   #lock: number | null = null;
   #wasLeft = true;
+  #isNew = false;
 
   constructor(paths: Pick<Paths, 'runtime' | 'state'>, name: string) {
     this.usage = join(paths.state, `serve-${name}.usage`);
@@ -49,12 +52,16 @@ export class ServiceFolder {
 
   /** Whoever holds the lock serves. False: somebody does already. Throws what the file system throws. */
   take(): boolean {
-    mkdirSync(this.path, { recursive: true, mode: 0o700 });
+    if (mkdirSync(this.path, { recursive: true, mode: 0o700 }) !== undefined) this.#isNew = true;
     const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
     const fd = openSync(join(this.path, 'lock'), flags, 0o600);
     if (!lockFile(fd, false)) {
       closeSync(fd);
       return false;
+    }
+    if (!isStill(fd, join(this.path, 'lock'))) {
+      closeSync(fd);
+      return this.take();
     }
     this.#lock = fd;
     const left = readdirSync(this.path).filter((name) => name !== 'lock');
@@ -95,15 +102,21 @@ export class ServiceFolder {
     renameSync(temporary, this.door(door));
   }
 
-  /** Takes away what is this process's own, and the link where it still leads there. */
-  leave(): void {
+  /** Takes away what is this process's own, and the link where it still leads there. `served`: it had begun. */
+  leave(served = true): void {
     for (const door of ['admin', 'takeover'] as const) {
       if (leadsTo(this.door(door), this.own(door))) rmSync(this.door(door), { force: true });
       rmSync(this.own(door), { force: true });
     }
+    if (this.#isNew && !served) rmSync(this.path, { recursive: true, force: true });
     if (this.#lock !== null) closeSync(this.#lock);
     this.#lock = null;
   }
+}
+
+/** A start that fails takes its folder away with the lock in it, which somebody may just have opened. */
+function isStill(fd: number, path: string): boolean {
+  return fstatSync(fd).ino === statSync(path, { throwIfNoEntry: false })?.ino;
 }
 
 function leadsTo(link: string, place: string): boolean {

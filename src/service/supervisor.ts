@@ -43,6 +43,7 @@ export class Supervisor {
   readonly #ledger: Ledger;
   readonly #generation: number;
   #opened: Opened[] = [];
+  readonly #inherited: ReadonlySet<Opened>;
   /** What the policy wants to be open and could not be opened, by its place. */
   readonly #missing = new Map<string, { entry: ListenEntry; why: string }>();
   /** Ids of what the command line asks for, whatever the policy says. */
@@ -73,14 +74,20 @@ export class Supervisor {
     this.#memory = inheritance?.memory ?? openSharedMemory('clawctl-limits', LEDGER_BYTES);
     this.#ledger = new Ledger(Bun.mmap(`/proc/self/fd/${this.#memory}`, { shared: true }));
     if (inheritance !== null) this.#opened = adoptSockets(inheritance, () => this.#nextId++, options.workers);
-    else recallUsage(options.folder.usage, this.#ledger, Date.now());
+    this.#inherited = new Set(this.#opened);
+    if (inheritance === null) recallUsage(options.folder.usage, this.#ledger, Date.now());
     try {
       for (const entry of options.fixed) this.#fixed.add(this.#open(entry).id);
       for (const entry of this.#wanted(options.listen)) this.#open(entry);
     } catch (error) {
-      for (const opened of this.#opened) closeSockets(opened, inheritance !== null);
+      this.#takeBack();
       throw error;
     }
+  }
+
+  /** What a start that failed has opened. Another process goes on with what was its before. */
+  #takeBack(): void {
+    for (const opened of this.#opened.splice(0)) closeSockets(opened, this.#inherited.has(opened));
   }
 
   get places(): string[] {
@@ -175,18 +182,22 @@ export class Supervisor {
     for (const worker of this.#workers) void worker.drain(0);
   }
 
-  /** At once. */
+  /** Gives a start up. */
   abort(): void {
+    const hasServed = this.#state !== 'starting';
+    // With nothing left to serve it would be found to serve everything.
+    this.#state = 'draining';
     for (const worker of this.#workers) worker.kill();
-    this.#finish();
+    this.#takeBack();
+    this.#finish(hasServed);
   }
 
-  #finish(): void {
+  #finish(hasServed = true): void {
     this.#keep(performance.now());
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#admin?.close();
     this.#probed?.close();
-    this.#options.folder.leave();
+    this.#options.folder.leave(hasServed);
     this.#ended.resolve();
   }
 
