@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { written } from '../src/cli/proxyvariables.ts';
 
 const example = (name: string) => readFileSync(join(import.meta.dir, '../docs/deploy', name), 'utf8');
 
@@ -11,9 +12,21 @@ function listOf(unit: string, key: string): string[] {
   return values.slice(values.lastIndexOf('') + 1);
 }
 
+test('the compose file gives the agent what env prints', () => {
+  const printed = written(
+    { agent: 'support-bot', proxy: 'http://gateway:8880', token: null, credentials: true },
+    'compose',
+  );
+  expect(example('compose.yaml')).toContain(printed.replace(/^/gm, '    ').trimEnd());
+});
+
 describe('the systemd unit', () => {
   const unit = example('clawctl-egress.service');
   const sets = ['AmbientCapabilities', 'CapabilityBoundingSet'];
+
+  test('takes over from another one that runs', () => {
+    expect(unit).toMatch(/^ExecStart=.* --takeover$/m);
+  });
 
   test('has no capability', () => {
     for (const key of sets) expect([key, listOf(unit, key)]).toEqual([key, []]);
