@@ -41,7 +41,10 @@ function tellToken(agent: string, token: string, kind: string, options: Options)
   }
   say(`the token of ${agent}, which is not shown again:`);
   print(token);
-  sayRaw(`  To use it, keep it in a file: eval "$(clawctl egress env --agent ${agent} --token-file FILE)"\n`);
+  sayRaw('  A running gateway knows it within a second.\n');
+  sayRaw(
+    `  To use it, keep it in a file of your own (umask 077): eval "$(clawctl egress env --agent ${agent} --token-file FILE)"\n`,
+  );
 }
 
 export async function removeAgent(agent: string, options: Options): Promise<void> {

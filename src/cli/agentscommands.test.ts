@@ -201,12 +201,12 @@ describe('env', () => {
   });
 
   test('refuses what is no token at all also where nobody here knows the agent', async () => {
-    const words = 'egress env --agent far --proxy http://192.0.2.1 --token-file -';
+    const words = 'egress env --agent far --proxy http://192.0.2.1:8880 --token-file -';
     for (const input of ['x', '$(id)', '"; rm -rf /'])
       expect(await person.type(words, { input })).toMatchObject({ code: 2, out: '' });
     const token = 'A'.repeat(43);
     expect(obeyed((await person.type(words, { input: token })).out).HTTP_PROXY).toBe(
-      `http://far:${token}@192.0.2.1`,
+      `http://far:${token}@192.0.2.1:8880`,
     );
   });
 
@@ -288,8 +288,8 @@ agents: { vm: { from: [10.2.0.0/16] } }
       `https://bot:\${CLAWCTL_TOKEN}@gate.example:8443`,
     );
     expect((await proxyOf('ci', ' --proxy http://127.0.0.1:8881')).ALL_PROXY).toBe('http://127.0.0.1:8881');
-    expect((await proxyOf('elsewhere', ' --proxy http://192.0.2.1')).ALL_PROXY).toBe(
-      `http://elsewhere:\${CLAWCTL_TOKEN}@192.0.2.1`,
+    expect((await proxyOf('elsewhere', ' --proxy http://192.0.2.1:80')).ALL_PROXY).toBe(
+      `http://elsewhere:\${CLAWCTL_TOKEN}@192.0.2.1:80`,
     );
   });
 
@@ -310,6 +310,10 @@ agents: { vm: { from: [10.2.0.0/16] } }
       expect(
         (await person.type(['egress', 'env', '--agent', 'support-bot', '--proxy', proxy])).err,
       ).toContain('is not the address of a proxy');
+    for (const proxy of ['http://10.0.0.1', 'https://gate.example/', 'http://[2001:db8::1]'])
+      expect(
+        (await person.type(['egress', 'env', '--agent', 'support-bot', '--proxy', proxy])).err,
+      ).toContain(`has no port`);
     expect((await person.type(['egress', 'env', '--agent', '$(id)'])).code).toBe(2);
   });
 });

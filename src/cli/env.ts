@@ -163,7 +163,15 @@ function proxyIn(text: string): string {
       `'${printable(text)}' is not the address of a proxy.`,
       'Write it as http://10.0.0.1:8880, without a name and a token; SOCKS5 is spoken at the same address.',
     );
-  return `${protocol}//${hostname}${port === '' ? '' : `:${port}`}`;
+  // A URL drops the port that is usual for its scheme, and programs do not agree on one where none is written.
+  const written = port === '' ? /:(\d+)\/?$/.exec(text)?.[1] : port;
+  if (written === undefined)
+    throw new Failure(
+      'usage',
+      `'${printable(text)}' has no port, and programs do not agree on which they take then.`,
+      `Write it as ${protocol}//${hostname}:8880.`,
+    );
+  return `${protocol}//${hostname}:${Number(written)}`;
 }
 
 function urlIn(text: string): URL | null {

@@ -67,6 +67,8 @@ export function readPlace(text: string, kind: ListenEntry['kind'], freePort = fa
   if (text.startsWith('unix:')) {
     if (kind !== 'proxy')
       return refuse('is a unix socket, which nothing is redirected to', `Such as 10.0.0.1:${usual}.`);
+    if (!text.startsWith('unix:/'))
+      return refuse('is not a whole path, from / on', 'Such as unix:/run/clawctl/proxy.sock.');
     return (
       readPath(text.slice('unix:'.length)) ??
       refuse(`is not a path of at most ${LONGEST_PATH} characters`, 'Such as unix:/run/clawctl/proxy.sock.')
@@ -96,7 +98,16 @@ function readPath(path: string): { path: string } | null {
 /** What is probably meant: people write ports alone, names, and URLs. */
 function adviceFor(text: string, usual: number): string {
   const address = parseAddress(text.replace(/^\[|\]$/g, ''));
-  if (address !== null) return `Write "${authority({ kind: 'address', address }, usual)}".`;
+  if (address !== null) {
+    const whole = `"${authority({ kind: 'address', address }, usual)}"`;
+    // Without brackets the last group may be meant as a port.
+    const [, before, last] = /^([0-9a-f:.]+):(\d{1,5})$/i.exec(text) ?? [];
+    const shorter = before === undefined ? null : parseAddress(before);
+    const isPort = shorter !== null && Number(last) >= 1 && Number(last) <= 65_535;
+    return isPort
+      ? `Write "[${before}]:${last}", or ${whole} where all of it is the address.`
+      : `Write ${whole}.`;
+  }
   const port =
     /^(?:https?:\/\/)?(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\*)?:?(\d{1,5})\/?$/.exec(text)?.[1] ?? usual;
   return `Write 127.0.0.1:${port}, or 0.0.0.0:${port} for every address of this machine.`;
