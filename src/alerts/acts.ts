@@ -137,18 +137,20 @@ export function hurry(db: Database, lane: string | null, now: number): void {
       now,
       lane,
     );
-    db.query('DELETE FROM lane WHERE ?1 IS NULL OR name = ?1').run(lane);
+    db.query(
+      'DELETE FROM lane WHERE ?1 IS NULL OR name = ?1 OR substr(name, -length(?1) - 1) = char(10) || ?1',
+    ).run(lane);
   }).immediate();
 }
 
-/** Dead letters wait again, as if they had just been put there. Answers how many. */
-export function revive(db: Database, lane: string | null, by: string, now: number): number {
+/** Dead letters for this policy's channels wait again, as if they had just been put there. Answers how many. */
+export function revive(db: Database, source: string, lane: string | null, by: string, now: number): number {
   const update = db.query(`
     UPDATE delivery SET state = 'waiting', ended = NULL, attempts = 0, made = ?1, due = ?1
-    WHERE state = 'dead' AND (?2 IS NULL OR lane = ?2)`);
+    WHERE state = 'dead' AND (?2 IS NULL OR lane = ?2) AND (source IS NULL OR source = ?3)`);
   return db
     .transaction(() => {
-      const { changes } = update.run(now, lane);
+      const { changes } = update.run(now, lane, source);
       if (changes > 0)
         notice(db, now, 'alert-undelivered', `${changes} dead letters are tried again, by ${by}`);
       return changes;

@@ -5,6 +5,7 @@
 
 import type { Severity } from '../policy/alerts/alertrule.ts';
 import type { Group } from '../policy/alerts/condition.ts';
+import { eachOnce, type Naming, type Recipient, recipientsFor } from './recipient.ts';
 
 /** `pending`: the condition holds, but not yet for as long as the alert wants. */
 export type IncidentState = 'pending' | 'firing' | 'resolved';
@@ -60,10 +61,12 @@ export interface Incident {
   decidingRule: string | null;
   /** Whom it tells: e-mail addresses and names of channels. */
   notify: string[];
+  /** Which policies have its alert, and whom each of them names. Older versions have written none. */
+  namings?: Naming[];
   /** Whether a message about it was given to the outbox: none is within a cool-down or a silence, or to nobody. */
   told: boolean;
   /** Whom that one was for, since `notify` follows the policy. Older versions have written none. */
-  toldTo?: string[];
+  toldTo?: Recipient[];
   acknowledged: Acknowledgement | null;
   /** Made by `alerts test`, and no more than a test. */
   test: boolean;
@@ -73,6 +76,8 @@ export interface Incident {
 export type Transition = 'firing' | 'acknowledged' | 'resolved';
 
 /** Who hears of it: that it fires, whom its alert names now; what comes later also those who heard that. */
-export function recipientsOf({ notify, told, toldTo = [] }: Incident, transition: Transition): string[] {
-  return transition === 'firing' || !told ? notify : [...new Set([...notify, ...toldTo])];
+export function recipientsOf(incident: Incident, transition: Transition): Recipient[] {
+  const { notify, namings, told, toldTo = [] } = incident;
+  const now = recipientsFor(notify, namings);
+  return transition === 'firing' || !told ? now : eachOnce([...now, ...toldTo]);
 }

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { Failure } from '../base/failure.ts';
 import type { Notification } from './channels/message.ts';
 import { LONGEST_PAUSE, missedBefore, type Span } from './counting/presence.ts';
+import { hasSources } from './delivery/outboxtables.ts';
 import type { Silence } from './engine/mutes.ts';
 import type { Incident } from './incident.ts';
 
@@ -11,6 +12,8 @@ export interface KeptDelivery {
   key: string;
   /** The entry of `notify` that it is for. */
   lane: string;
+  /** The policy by whose channels it is sent; null: by any. */
+  source: string | null;
   state: 'waiting' | 'delivered' | 'dead';
   notification: Notification;
   attempts: number;
@@ -33,14 +36,22 @@ export interface AlertsReading {
     limit: number;
   }): KeptDelivery[];
   /** How many wait in each lane, since when (wall time) and whether any was tried in vain; how many are dead. */
-  standing(): { waiting: { lane: string; count: number; since: number; tried: number }[]; dead: number };
-  /** Lanes in which something is due that nobody has in hand. */
-  due(now: number): string[];
+  standing(): { waiting: WaitingLane[]; dead: number };
+  /** Lanes in which something is due for this policy's channels that nobody has in hand. */
+  due(now: number, source: string): string[];
   /** The policies by whose alerts was evaluated last. */
   sources(): string[];
   /** When nobody evaluated, as far as that is known; oldest first. */
   missed(now: number): Span[];
   close(): void;
+}
+
+export interface WaitingLane {
+  lane: string;
+  source: string | null;
+  count: number;
+  since: number;
+  tried: number;
 }
 
 /** Answers null where there is no such store. Throws Failure where it cannot be read. */
@@ -66,6 +77,8 @@ export function openAlertsReading(path: string): AlertsReading | null {
   };
   const all = <T>(sql: string, ...values: (string | number)[]) =>
     ask(() => db.query(sql).all(...values) as T[]);
+  /** An older version, which nobody writes after, has no such column. */
+  const source = () => (ask(() => hasSources(db)) ? 'source' : 'NULL');
   return {
     incidents(filter) {
       const rows =
@@ -94,23 +107,25 @@ export function openAlertsReading(path: string): AlertsReading | null {
       ];
       const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
       const values = [...(state === undefined ? [] : [state]), ...(keys ?? []), limit];
-      return all<DeliveryRow>(`${DELIVERY}${where} ORDER BY id DESC LIMIT ?`, ...values).map(
-        ({ body, ...row }) => ({ ...row, notification: JSON.parse(body) as Notification }),
-      );
+      return all<DeliveryRow>(
+        `SELECT ${DELIVERY}, ${source()} AS source FROM delivery${where} ORDER BY id DESC LIMIT ?`,
+        ...values,
+      ).map(({ body, ...row }) => ({ ...row, notification: JSON.parse(body) as Notification }));
     },
     standing: () => ({
-      waiting: all<{ lane: string; count: number; since: number; tried: number }>(
-        `SELECT lane, count(*) AS count, min(made) AS since, max(attempts) > 0 AS tried
-         FROM delivery WHERE state = 'waiting' GROUP BY lane ORDER BY lane`,
+      waiting: all<WaitingLane>(
+        `SELECT lane, ${source()} AS source, count(*) AS count, min(made) AS since, max(attempts) > 0 AS tried
+         FROM delivery WHERE state = 'waiting' GROUP BY 1, 2 ORDER BY 1, 2`,
       ),
       dead: all<{ dead: number }>("SELECT count(*) AS dead FROM delivery WHERE state = 'dead'")[0]!.dead,
     }),
-    due: (now) =>
+    due: (now, own) =>
       all<{ lane: string }>(
         `SELECT DISTINCT lane FROM delivery
          WHERE state = 'waiting' AND due <= ?1 AND (leased IS NULL OR leased <= ?1)
-           AND lane NOT IN (SELECT name FROM lane WHERE rests > ?1)`,
-        now,
+           AND (${source()} IS NULL OR ${source()} = ?2)
+           AND ?2 || char(10) || lane NOT IN (SELECT name FROM lane WHERE rests > ?1)`,
+        ...[now, own],
       ).map(({ lane }) => lane),
     sources: () => all<{ source: string }>('SELECT source FROM ruleset').map(({ source }) => source),
     missed(now) {
@@ -123,7 +138,7 @@ export function openAlertsReading(path: string): AlertsReading | null {
 }
 
 const INCIDENT = 'SELECT body, acknowledged_at, acknowledged_by FROM incident';
-const DELIVERY = 'SELECT key, lane, state, body, attempts, due, ended, detail FROM delivery';
+const DELIVERY = 'key, lane, state, body, attempts, due, ended, detail';
 
 interface IncidentRow {
   body: string;

@@ -8,7 +8,7 @@ import { Failure } from '../base/failure.ts';
 import { type Layout, openDatabase } from '../events/database.ts';
 import { identityOf, isCorrupt, makeFolder, moveAside } from '../events/store.ts';
 import { notice } from './audit.ts';
-import { OUTBOX_TABLES } from './delivery/outboxtables.ts';
+import { addSources, OUTBOX_TABLES } from './delivery/outboxtables.ts';
 
 const VERSION = 1;
 
@@ -94,5 +94,12 @@ const PATIENCE = 3_000;
 
 function open(path: string): Database {
   makeFolder(path);
-  return openDatabase(path, LAYOUT, PATIENCE);
+  const db = openDatabase(path, LAYOUT, PATIENCE);
+  try {
+    db.transaction(() => addSources(db)).immediate();
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
 }

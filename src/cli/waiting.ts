@@ -1,6 +1,7 @@
 /** What every call of the program tells: that messages about alerts wait, or were given up, and why. */
 import { existsSync } from 'node:fs';
-import type { AlertsReading } from '../alerts/reading.ts';
+import type { AlertsReading, WaitingLane } from '../alerts/reading.ts';
+import { sourceOf } from '../alerts/recipient.ts';
 import { systemClock } from '../base/clock.ts';
 import { Failure } from '../base/failure.ts';
 import type { Paths } from '../base/paths.ts';
@@ -19,7 +20,7 @@ export async function deliverWaiting(paths: Paths, policyFile?: string): Promise
   try {
     const { openAlertsReading } = await import('../alerts/reading.ts');
     const reading = openAlertsReading(paths.alerts);
-    const due = reading?.due(systemClock.now()) ?? [];
+    const due = reading?.due(systemClock.now(), sourceOf(paths, policyFile)) ?? [];
     reading?.close();
     if (due.length === 0) return;
     const missing = await missingOf(paths, policyFile);
@@ -66,8 +67,10 @@ async function waitingSentences(
   policyFile: string | undefined,
 ): Promise<string[]> {
   const missing = await missingOf(paths, policyFile);
+  const own = sourceOf(paths, policyFile);
   const sentences: string[] = [];
-  const lacking = waiting.flatMap(({ lane, count }) => {
+  const ours = waiting.filter(({ source }) => source === null || source === own);
+  const lacking = ours.flatMap(({ lane, count }) => {
     const what = missing(lane);
     return what === null ? [] : [{ lane, count, what }];
   });
@@ -80,13 +83,23 @@ async function waitingSentences(
       `nor can those to ${lacking.length - MOST_LANES} others; see: clawctl egress alerts check`,
     );
   const now = systemClock.now();
-  const late = waiting.filter(
-    ({ lane, tried, since }) => missing(lane) === null && (tried > 0 || now - since > SOON),
-  );
+  const isLate = ({ tried, since }: WaitingLane) => tried > 0 || now - since > SOON;
+  const late = ours.filter((each) => missing(each.lane) === null && isLate(each));
   if (late.length > 0)
     sentences.push(
       `${messages(late.reduce((sum, { count }) => sum + count, 0))} ${late[0]!.count === 1 && late.length === 1 ? 'waits' : 'wait'} to be delivered; see: clawctl egress alerts deliver`,
     );
+  // Which channels another policy has, and whether they can be used where it is, is not known here.
+  const others = Map.groupBy(
+    waiting.filter((each) => !ours.includes(each) && isLate(each)),
+    ({ source }) => source!,
+  );
+  for (const [source, lanes] of [...others].slice(0, MOST_LANES)) {
+    const count = lanes.reduce((sum, lane) => sum + lane.count, 0);
+    sentences.push(
+      `${messages(count)} ${count === 1 ? 'waits' : 'wait'} for the channels of ${printable(source)}; see: clawctl egress alerts deliver --policy ${printable(source)}`,
+    );
+  }
   return sentences;
 }
 

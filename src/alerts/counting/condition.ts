@@ -3,8 +3,8 @@
  * no or unknown (null): where nobody watched, a low count is no silence. Unknown neither fires an alert nor lets a
  * silence begin; an alert that is firing goes by what was counted.
  */
-import type { AlertRule } from '../../policy/alerts/alertrule.ts';
 import type { Condition, Group, Operator, Threshold, Value } from '../../policy/alerts/condition.ts';
+import type { SharedRule } from '../recipient.ts';
 import type { Measure } from './fact.ts';
 import { nextLeaving, type Series, type Tally, within } from './series.ts';
 
@@ -38,7 +38,7 @@ export type Tree =
   | { kind: 'not'; of: Tree };
 
 export interface CompiledRule {
-  rule: AlertRule;
+  rule: SharedRule;
   tree: Tree;
   leaves: readonly Leaf[];
   /** What is told apart: one incident for each. */
@@ -62,7 +62,7 @@ export const FLOORS: Record<Measure, number> = {
 
 /** `seriesOf` answers the one series for such a leaf. */
 export function compileRule(
-  rule: AlertRule,
+  rule: SharedRule,
   seriesOf: (
     measure: Measure,
     where: Threshold['where'],

@@ -1,7 +1,7 @@
 /** All rules together: each thing that any of them counts once, and the ways to it. */
-import type { AlertRule } from '../../policy/alerts/alertrule.ts';
 import type { Filter, Group } from '../../policy/alerts/condition.ts';
 import { matcherOf } from '../../policy/alerts/match.ts';
+import type { SharedRule } from '../recipient.ts';
 import { type CompiledRule, compileRule, type Leaf } from './condition.ts';
 import type { Fact, Measure } from './fact.ts';
 import { Routes } from './routes.ts';
@@ -23,7 +23,7 @@ export interface Rulebook {
   findings: ReadonlyMap<string, readonly { series: Series; matches: (fact: Fact) => boolean }[]>;
 }
 
-export function createRulebook(rules: readonly AlertRule[]): Rulebook {
+export function createRulebook(rules: readonly SharedRule[]): Rulebook {
   const series = new Map<string, Series>();
   const uses = new Map<Series, Use[]>();
   const routes: Rulebook['routes'] = {};

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { AT, incidentOf } from '../channels/incident.fixture.ts';
 import { later, refused } from '../channels/sent.ts';
+import { openAlertsReading } from '../reading.ts';
 import { openAlertStore } from '../store.ts';
 import { backOff } from './backoff.ts';
 import { createOutbox, keyOf, type Outbox } from './outbox.ts';
@@ -19,12 +20,13 @@ let outbox: Outbox;
 const told: [string, string][] = [];
 const clock = { now: () => now, monotonic: () => now };
 
-function another(): Outbox {
+function another(source?: string): Outbox {
   const owners = {
     own: `another/${crypto.randomUUID()}`,
     isGone: (owner: string) => owner.startsWith('dead'),
   };
   return createOutbox(db, clock, {
+    ...(source === undefined ? {} : { source }),
     random: () => 1,
     owners,
     notice: (topic, text) => void told.push([topic, text]),
@@ -188,4 +190,60 @@ test('the wait grows within bounds, is never less than was asked for, and is not
     ),
   );
   expect(backOff(5, null, 0)).not.toBe(backOff(5, null, 0.9));
+});
+
+describe('of several policies', () => {
+  const to = (lane: string, source: string | null) => ({ lane, source });
+
+  test('a message leaves by the channels of the one that names its lane, and waits for a process of it', () => {
+    const [one, two] = [another('/one.yaml'), another('/two.yaml')];
+    one.put(incident('a'), 'firing', [to('oncall', '/one.yaml'), to('oncall', '/two.yaml')]);
+    one.put(incident('b'), 'firing', [to('desk', '/two.yaml')]);
+    expect([one.lanes(), two.lanes().sort(), outbox.lanes()]).toEqual([['oncall'], ['desk', 'oncall'], []]);
+    expect(one.take('desk')).toBeNull();
+    const first = one.take('oncall')!;
+    expect(one.take('oncall')).toBeNull();
+    const second = two.take('oncall')!;
+    expect(second.notification.key).not.toBe(first.notification.key);
+    one.settle(first, later('down'));
+    two.settle(second, DELIVERED);
+    two.put(incident('c'), 'firing', [to('oncall', '/two.yaml')]);
+    one.put(incident('c'), 'firing', [to('oncall', '/one.yaml')]);
+    expect(one.take('oncall')).toBeNull(); // its channel rests, the other's does not
+    expect(two.take('oncall')).not.toBeNull();
+    expect(one.nextDue(['oncall', 'desk'])).toBe(1_000);
+  });
+
+  test('an address is one, and any may write to it', () => {
+    outbox.put(incident('a'), 'firing', [to('a@b.test', '/one.yaml'), to('a@b.test', '/two.yaml')]);
+    expect(another('/three.yaml').take('a@b.test')).not.toBeNull();
+    expect(another('/one.yaml').take('a@b.test')).toBeNull();
+  });
+
+  test('what waits for one that is in use no more is given up in the end', () => {
+    outbox.put(incident('a'), 'firing', [to('oncall', '/one.yaml')]);
+    now += 31 * 24 * HOUR;
+    another('/one.yaml').forget();
+    expect(another('/one.yaml').lanes()).toEqual(['oncall']);
+    another('/two.yaml').forget();
+    expect(another('/one.yaml').lanes()).toEqual([]);
+    expect(told).toMatchObject([['alert-undelivered', expect.stringContaining('no process of its policy')]]);
+  });
+
+  test('a store of an older version is gone on with, and any may take what waits in it', () => {
+    const path = join(folder, 'older.db');
+    const older = openAlertStore(path);
+    older.run('ALTER TABLE delivery DROP COLUMN source');
+    older.run(`INSERT INTO delivery (key, lane, incident, body, state, made, due, attempts)
+      VALUES ('k', 'oncall', 'a', '{}', 'waiting', ${now}, ${now}, 0)`);
+    const reading = openAlertsReading(path)!;
+    expect(reading.standing().waiting).toMatchObject([{ lane: 'oncall', source: null }]);
+    expect(reading.due(now, '/one.yaml')).toEqual(['oncall']);
+    expect(reading.deliveries({ limit: 1 })).toMatchObject([{ key: 'k', source: null }]);
+    reading.close();
+    older.close();
+    const mended = openAlertStore(path);
+    expect(createOutbox(mended, clock, { source: '/one.yaml' }).take('oncall')).not.toBeNull();
+    mended.close();
+  });
 });

@@ -9,6 +9,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { Notification } from '../channels/message.ts';
 import type { Sent } from '../channels/sent.ts';
 import type { Incident, Transition } from '../incident.ts';
+import { eachOnce, type Recipient } from '../recipient.ts';
 import { backOff } from './backoff.ts';
 import { createOwners, type Owners } from './owner.ts';
 
@@ -39,9 +40,9 @@ export interface Delivery {
 export type Outcome = Sent | { state: 'dead'; detail: string };
 
 export interface Outbox {
-  /** Inside the caller's transaction. Putting the same again changes nothing. Answers the keys. */
-  put(incident: Incident, transition: Transition, lanes: readonly string[]): string[];
-  /** Lanes in which something waits. */
+  /** Inside the caller's transaction. A lane alone is any policy's. Putting the same again changes nothing. Answers the keys. */
+  put(incident: Incident, transition: Transition, recipients: readonly (Recipient | string)[]): string[];
+  /** Lanes in which something waits for this policy's channels. */
   lanes(): string[];
   /** Takes the next message of a lane in hand, if one is due. */
   take(lane: string): Delivery | null;
@@ -51,12 +52,16 @@ export interface Outbox {
   giveBack(delivery: Delivery): void;
   /** Milliseconds until something is due in one of these lanes; null for nothing. */
   nextDue(lanes: readonly string[]): number | null;
-  /** Forgets what ended long ago. */
+  /** Forgets what ended long ago, and gives up what waits for a policy that is in use no more. */
   forget(): void;
 }
 
-/** `notice`: told inside the transaction in which a delivery ends. */
+/**
+ * `source`: the policy whose channels there are here; what is another's is left to its processes. Left out: what is of
+ * none. `notice`: told inside the transaction in which a delivery ends.
+ */
 export interface OutboxOptions {
+  source?: string;
   random?: () => number;
   owners?: Owners;
   notice?: (topic: 'alert-delivered' | 'alert-undelivered', text: string) => void;
@@ -70,35 +75,37 @@ interface Row {
   attempts: number;
 }
 
-/** What comes later about an incident never overtakes what came before it. `?1` is the lane. */
+/** What is delivered here. `:source` stands for the policy. */
+const OURS = '(source IS NULL OR source = :source)';
+/** What comes later about an incident never overtakes what came before it. `:lane` is the lane. */
 const FIRST_OF_ITS_INCIDENT = `NOT EXISTS (
   SELECT 1 FROM delivery AS before
-  WHERE before.state = 'waiting' AND before.lane = ?1 AND before.incident = delivery.incident
+  WHERE before.state = 'waiting' AND before.lane = :lane AND before.source IS delivery.source AND before.incident = delivery.incident
     AND before.id < delivery.id)`;
 
 export function createOutbox(db: Database, clock: Clock, options: OutboxOptions = {}): Outbox {
-  const { random = Math.random, owners = createOwners(), notice = () => {} } = options;
+  const { source = '', random = Math.random, owners = createOwners(), notice = () => {} } = options;
   const insert = db.query(`
-    INSERT INTO delivery (key, lane, incident, body, state, made, due, attempts)
-    VALUES (?, ?, ?, ?, 'waiting', ?, ?, 0) ON CONFLICT (key) DO NOTHING`);
+    INSERT INTO delivery (key, lane, source, incident, body, state, made, due, attempts)
+    VALUES (?, ?, ?, ?, ?, 'waiting', ?, ?, 0) ON CONFLICT (key) DO NOTHING`);
   const crowd = db.query(`
     SELECT id, lane, body, made, attempts FROM delivery
-    WHERE state = 'waiting' AND lane = ? ORDER BY id DESC LIMIT -1 OFFSET ${MOST_WAITING}`);
+    WHERE state = 'waiting' AND lane = ? AND source IS ? ORDER BY id DESC LIMIT -1 OFFSET ${MOST_WAITING}`);
   const end = db.query(`
     UPDATE delivery SET state = ?, ended = ?, detail = ?, attempts = attempts + ?, owner = NULL, leased = NULL
     WHERE id = ? AND state = 'waiting'`);
   const again = db.query(`
     UPDATE delivery SET due = ?1, made = min(made, ?5), detail = ?2, attempts = attempts + ?3, owner = NULL, leased = NULL
     WHERE id = ?4 AND state = 'waiting'`);
-  const lanes = db.query(`SELECT DISTINCT lane FROM delivery WHERE state = 'waiting'`);
+  const lanes = db.query(`SELECT DISTINCT lane FROM delivery WHERE state = 'waiting' AND ${OURS}`);
   const rest = db.query('SELECT rests FROM lane WHERE name = ?');
   const next = db.query(`
     SELECT id, lane, body, made, attempts, owner, leased FROM delivery
-    WHERE state = 'waiting' AND lane = ?1 AND (due <= ?2 OR due > ?3 OR made > ?2)
+    WHERE state = 'waiting' AND lane = :lane AND ${OURS} AND (due <= :now OR due > :farthest OR made > :now)
       AND ${FIRST_OF_ITS_INCIDENT}
     ORDER BY id LIMIT 20`);
   const fromLater = db.query(
-    "SELECT 1 FROM delivery WHERE state = 'waiting' AND lane = ? AND made > ? LIMIT 1",
+    `SELECT 1 FROM delivery WHERE state = 'waiting' AND lane = :lane AND ${OURS} AND made > :now LIMIT 1`,
   );
   const lease = db.query('UPDATE delivery SET owner = ?, leased = ? WHERE id = ?');
   const release = db.query('UPDATE delivery SET owner = NULL, leased = NULL WHERE id = ? AND owner = ?');
@@ -108,10 +115,14 @@ export function createOutbox(db: Database, clock: Clock, options: OutboxOptions 
     ON CONFLICT (name) DO UPDATE SET failures = failures + 1, rests = excluded.rests`);
   const failures = db.query('SELECT failures FROM lane WHERE name = ?');
   const due = db.query(`
-    SELECT max(min(due), coalesce((SELECT rests FROM lane WHERE name = ?1), 0)) AS due
-    FROM delivery WHERE state = 'waiting' AND lane = ?1 AND ${FIRST_OF_ITS_INCIDENT}`);
+    SELECT max(min(due), coalesce((SELECT rests FROM lane WHERE name = :name), 0)) AS due
+    FROM delivery WHERE state = 'waiting' AND lane = :lane AND ${OURS} AND ${FIRST_OF_ITS_INCIDENT}`);
   const forget = db.query('DELETE FROM delivery WHERE ended < ?');
+  const orphans = db.query(`
+    SELECT id, lane, body, made, attempts FROM delivery
+    WHERE state = 'waiting' AND source <> ? AND made < ? LIMIT 1000`);
 
+  const nameOf = (lane: string) => laneName(lane, source);
   const finish = (
     id: number,
     lane: string,
@@ -131,11 +142,11 @@ export function createOutbox(db: Database, clock: Clock, options: OutboxOptions 
     const age = now - made;
     switch (sent.state) {
       case 'delivered':
-        laneWorks.run(lane);
+        laneWorks.run(nameOf(lane));
         finish(id, lane, notification, 'delivered', sent.detail, 1);
         return sent;
       case 'refused':
-        laneWorks.run(lane);
+        laneWorks.run(nameOf(lane));
         finish(id, lane, notification, 'dead', sent.detail, 1);
         return { state: 'dead', detail: sent.detail };
       case 'unconfigured':
@@ -150,10 +161,10 @@ export function createOutbox(db: Database, clock: Clock, options: OutboxOptions 
           finish(id, lane, notification, 'dead', sent.detail, 1);
           return { state: 'dead', detail: sent.detail };
         }
-        const before = (failures.get(lane) as { failures: number } | null)?.failures ?? 0;
+        const before = (failures.get(nameOf(lane)) as { failures: number } | null)?.failures ?? 0;
         const wait = backOff(Math.max(attempts, sent.everybody ? before : 0) + 1, sent.after, random());
         again.run(now + wait, sent.detail, 1, id, now);
-        if (sent.everybody) laneFails.run(lane, now + wait);
+        if (sent.everybody) laneFails.run(nameOf(lane), now + wait);
         return sent;
       }
     }
@@ -161,9 +172,9 @@ export function createOutbox(db: Database, clock: Clock, options: OutboxOptions 
 
   const take = db.transaction((lane: string): Delivery | null => {
     const now = clock.now();
-    const rests = (rest.get(lane) as { rests: number } | null)?.rests ?? 0;
-    if (rests > now && rests <= now + FARTHEST && fromLater.get(lane, now) === null) return null;
-    const rows = next.all(lane, now, now + FARTHEST) as (Row & {
+    const rests = (rest.get(nameOf(lane)) as { rests: number } | null)?.rests ?? 0;
+    if (rests > now && rests <= now + FARTHEST && fromLater.get({ lane, source, now }) === null) return null;
+    const rows = next.all({ lane, source, now, farthest: now + FARTHEST }) as (Row & {
       owner: string | null;
       leased: number | null;
     })[];
@@ -174,35 +185,53 @@ export function createOutbox(db: Database, clock: Clock, options: OutboxOptions 
     return { id, lane, made, attempts, notification: JSON.parse(body) };
   });
 
+  const forgetAll = db.transaction(() => {
+    forget.run(clock.now() - MEMORY);
+    for (const { id, lane, body } of orphans.all(source, clock.now() - PATIENCE_UNCONFIGURED) as Row[])
+      finish(id, lane, JSON.parse(body), 'dead', 'no process of its policy came to deliver it', 0);
+  });
+
   return {
-    put(incident, transition, laneNames) {
+    put(incident, transition, recipients) {
       const time = clock.now();
-      return [...new Set(laneNames)].map((lane) => {
-        const key = keyOf(incident.id, transition, lane);
+      const each = recipients.map((one) => (typeof one === 'string' ? { lane: one, source: null } : one));
+      return eachOnce(each).map(({ lane, source: theirs }) => {
+        const key = keyOf(incident.id, transition, lane, theirs);
         const notification: Notification = { key, transition, time, incident };
-        insert.run(key, lane, incident.id, JSON.stringify(notification), time, time);
-        for (const row of crowd.all(lane) as Row[])
+        insert.run(key, lane, theirs, incident.id, JSON.stringify(notification), time, time);
+        for (const row of crowd.all(lane, theirs) as Row[])
           finish(row.id, lane, JSON.parse(row.body), 'dead', 'too many were waiting', 0);
         return key;
       });
     },
-    lanes: () => (lanes.all() as { lane: string }[]).map(({ lane }) => lane),
+    lanes: () => (lanes.all({ source }) as { lane: string }[]).map(({ lane }) => lane),
     take: (lane) => take.immediate(lane),
     settle: (delivery, sent) => settle.immediate(delivery, sent),
     giveBack: ({ id }) => void release.run(id, owners.own),
     nextDue(laneNames) {
-      const moments = laneNames.map((lane) => (due.get(lane) as { due: number | null } | null)?.due ?? null);
+      const moments = laneNames.map(
+        (lane) =>
+          (due.get({ lane, source, name: nameOf(lane) }) as { due: number | null } | null)?.due ?? null,
+      );
       const soonest = Math.min(...moments.filter((moment) => moment !== null));
       return soonest === Number.POSITIVE_INFINITY ? null : Math.max(0, soonest - clock.now());
     },
-    forget: () => void forget.run(clock.now() - MEMORY),
+    forget: () => forgetAll.immediate(),
   };
 }
 
-/** The same for the same transition of the same incident on the same lane, whoever computes it. */
-export function keyOf(incident: string, transition: Transition, lane: string): string {
+/** By which a lane rests: a name leads elsewhere in another policy. */
+export const laneName = (lane: string, source: string) => (source === '' ? lane : `${source}\n${lane}`);
+
+/** The same for the same transition of the same incident on the same lane of a policy, whoever computes it. */
+export function keyOf(
+  incident: string,
+  transition: Transition,
+  lane: string,
+  source: string | null = null,
+): string {
   const digest = createHash('sha256')
-    .update(JSON.stringify([incident, transition, lane]))
+    .update(JSON.stringify([incident, transition, lane, ...(source === null ? [] : [source])]))
     .digest('base64url');
   return `clawctl_${digest.slice(0, 32)}`;
 }

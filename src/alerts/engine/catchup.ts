@@ -4,6 +4,7 @@ import { systemClock } from '../../base/clock.ts';
 import type { Paths } from '../../base/paths.ts';
 import { alertsOf, type Policy } from '../../policy/policy.ts';
 import type { Outbox } from '../delivery/outbox.ts';
+import { sourceOf } from '../recipient.ts';
 import { createEngine } from './engine.ts';
 
 /** Milliseconds until it is given up. */
@@ -23,7 +24,7 @@ export function catchUp({ paths, policyFile, policy, db, outbox }: CatchUpOption
   const engine = createEngine({
     ...{ store: paths.store, path: paths.alerts, db, outbox, clock: systemClock },
     ...{
-      source: policyFile ?? paths.policy,
+      source: sourceOf(paths, policyFile),
       rules: () => alertsOf(policy),
       context: { policy: () => policy },
     },

@@ -314,6 +314,26 @@ describe('a clock that is set', () => {
   });
 });
 
+test('an alert of several policies is told by the channels of each, and one of one by its own', () => {
+  const [both, text] = [alert('blocked_requests > 2 in 1 minute'), 'blocked_requests > 1 in 1 minute'];
+  const machine = openMachine([both]);
+  const theirs = [both, alert(text, { name: 'theirs' })];
+  const other = machine.another(theirs, openAlertStore(machine.path), '/their.yaml');
+  other.step();
+  other.close();
+  machine.pass(1_000);
+  machine.blocked(3);
+  machine.pass(1_000);
+  const sent = machine.db.query(
+    "SELECT body ->> '$.incident.rule', lane, source FROM delivery ORDER BY 1, 3",
+  );
+  expect(sent.values()).toEqual([
+    ['rule', 'oncall', '/their.yaml'],
+    ['rule', 'oncall', 'egress.yaml'],
+    ['theirs', 'oncall', '/their.yaml'],
+  ]);
+});
+
 describe('an alert that tells nobody', () => {
   const TEXT = 'blocked_requests > 2 in 10 minutes';
   const to = (...notify: string[]) => [alert(TEXT, { notify, cooldown: HOUR })];

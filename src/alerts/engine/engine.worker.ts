@@ -15,6 +15,7 @@ import { notice } from '../audit.ts';
 import { takeVariables } from '../channels/secret.ts';
 import { createDeliveries } from '../delivery/delivery.ts';
 import { createOutbox } from '../delivery/outbox.ts';
+import { sourceOf } from '../recipient.ts';
 import { openAlertStore, replaceDamaged } from '../store.ts';
 import { createEngine } from './engine.ts';
 import type { AlertsMessage, AlertsPlaces } from './start.ts';
@@ -124,12 +125,14 @@ function open(
 ) {
   const db = openAlertStore(paths.alerts);
   const identity = identityOf(paths.alerts);
+  const source = sourceOf(paths, policyFile);
   const outbox = createOutbox(db, systemClock, {
+    source,
     notice: (topic, text) => notice(db, systemClock.now(), topic, text),
   });
   const engine = createEngine({
     ...{ store: paths.store, path: paths.alerts, db, outbox, clock: systemClock },
-    ...{ source: policyFile ?? paths.policy, rules: () => alertsOf(policy()), context: { policy, isKnown } },
+    ...{ source, rules: () => alertsOf(policy()), context: { policy, isKnown } },
   });
   const deliveries = createDeliveries({ outbox, channels: () => channelsOf(policy()) });
   deliveries.start();

@@ -3,7 +3,6 @@
  * nothing but answer what has changed, so that recorded history gives the same answers as the moment itself.
  */
 import type { StoredEvent } from '../../events/row.ts';
-import type { AlertRule } from '../../policy/alerts/alertrule.ts';
 import type { DetectorName } from '../../policy/alerts/condition.ts';
 import type { CompiledRule, Surroundings } from '../counting/condition.ts';
 import { Fact, type Measure } from '../counting/fact.ts';
@@ -16,11 +15,12 @@ import type { Series } from '../counting/series.ts';
 import { createUsual } from '../counting/usual.ts';
 import type { Detector, Finding } from '../detectors/detector.ts';
 import type { Acknowledgement, Incident } from '../incident.ts';
+import type { SharedRule } from '../recipient.ts';
 import { type Change, Life } from './life.ts';
 import type { Mutes } from './mutes.ts';
 
 export interface EvaluationOptions {
-  rules: readonly AlertRule[];
+  rules: readonly SharedRule[];
   history: History;
   presence: Presence;
   mutes: Mutes;

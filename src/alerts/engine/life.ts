@@ -16,7 +16,7 @@ import {
   truthOf,
 } from '../counting/condition.ts';
 import { within } from '../counting/series.ts';
-import type { Incident, Transition } from '../incident.ts';
+import { type Incident, recipientsOf, type Transition } from '../incident.ts';
 import type { Held } from './held.ts';
 import type { Mutes } from './mutes.ts';
 import { newIncident } from './newincident.ts';
@@ -74,9 +74,10 @@ export class Life {
   restore(incident: Incident): void {
     const { by, rule } = this.#rule;
     // Whoever the alert names now is told; where it named nobody, nobody knows of the incident yet.
-    incident.toldTo ??= incident.told ? incident.notify : [];
+    incident.toldTo ??= incident.told ? recipientsOf(incident, 'firing') : [];
     if (incident.toldTo.length === 0) incident.told = false;
     incident.notify = [...rule.notify];
+    if (rule.namings !== undefined) incident.namings = [...rule.namings];
     if (incident.groups !== null) {
       this.#flood = { incident, members: new Set(), counted: incident.count, due: 0 };
       return;
@@ -294,7 +295,7 @@ export class Life {
     if (incident.notify.length === 0) return false;
     if (this.#mutedUntil(incident, at) !== null) return false;
     incident.told = true;
-    incident.toldTo = [...incident.notify];
+    incident.toldTo = recipientsOf(incident, 'firing');
     const { cooldown } = this.#rule.rule;
     if (cooldown > 0) this.#mutes.cooldowns.set(incident.fingerprint, at + cooldown);
     return true;

@@ -20,6 +20,7 @@ export function newIncident(
     ...{ state: 'pending', since: at, firedAt: null, resolvedAt: null, resolvedBy: null },
     ...{ count: 0, value: null, threshold: null, finding: null, hosts: [], agents: [], decidingRule: null },
     ...{ notify: [...rule.notify], told: false, toldTo: [], acknowledged: null, test: false },
+    ...(rule.namings === undefined ? {} : { namings: [...rule.namings] }),
   };
 }
 

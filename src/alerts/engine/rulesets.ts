@@ -4,6 +4,7 @@
  */
 import type { Database } from 'bun:sqlite';
 import type { AlertRule } from '../../policy/alerts/alertrule.ts';
+import type { SharedRule } from '../recipient.ts';
 
 /** Milliseconds after which what a process showed no longer counts, and between its showing it anew. */
 const STALE = 180_000;
@@ -33,16 +34,20 @@ export class Rulesets {
   }
 
   /** Its own and those of others; the same alert in several policies is one, which tells whoever any of them names. */
-  all(own: readonly AlertRule[], now: number): AlertRule[] {
+  all(own: readonly AlertRule[], now: number): SharedRule[] {
     const rows = this.#db
-      .query('SELECT rules FROM ruleset WHERE source <> ? AND seen >= ? ORDER BY source')
-      .all(this.#source, now - STALE) as { rules: string }[];
-    const rules = new Map<string, AlertRule>();
-    for (const rule of [...own, ...rows.flatMap(({ rules: text }) => JSON.parse(text) as AlertRule[])]) {
-      const key = `${rule.name}\n${rule.text}`;
-      const known = rules.get(key);
-      const notify = [...new Set([...(known?.notify ?? []), ...rule.notify])];
-      rules.set(key, { ...(known ?? rule), notify });
+      .query('SELECT source, rules FROM ruleset WHERE source <> ? AND seen >= ? ORDER BY source')
+      .all(this.#source, now - STALE) as { source: string; rules: string }[];
+    const others = rows.map(({ source, rules }) => ({ source, rules: JSON.parse(rules) as AlertRule[] }));
+    const rules = new Map<string, SharedRule>();
+    for (const { source, rules: theirs } of [{ source: this.#source, rules: own }, ...others]) {
+      for (const rule of theirs) {
+        const key = `${rule.name}\n${rule.text}`;
+        const known = rules.get(key);
+        const notify = [...new Set([...(known?.notify ?? []), ...rule.notify])];
+        const namings = [...(known?.namings ?? []), { source, notify: rule.notify }];
+        rules.set(key, { ...(known ?? rule), notify, namings });
+      }
     }
     return [...rules.values()];
   }

@@ -30,7 +30,7 @@ export async function deliver(options: Options): Promise<number> {
     ...reading.deliveries({ state: 'waiting', limit: MOST }),
     ...reading.deliveries({ state: 'dead', limit: MOST }),
   ]).filter((each) => lane === null || each.lane === lane);
-  const items = rest.map((each) => ({ ...each, detail: left.missing(each.lane) ?? each.detail }));
+  const items = rest.map((each) => ({ ...each, detail: left.missing(each) ?? each.detail }));
   if (options.json === true) {
     printJson('alerts-deliver', { delivered: left.delivered, items: items.map(deliveryJson) });
     return items.length === 0 ? EXIT.done : EXIT.failed;
@@ -70,11 +70,15 @@ async function tryAll(options: Options, lane: string | null) {
   try {
     const now = systemClock.now();
     hurry(desk.db, lane, now);
-    if (options.retry === true) revive(desk.db, lane, personName(), now);
+    if (options.retry === true) revive(desk.db, desk.source, lane, personName(), now);
     await desk.deliver(PATIENCE, lane, (_, { state }) => {
       if (state === 'delivered') delivered++;
     });
-    return { delivered, missing: (name: string) => missingFor(name, channelsOf(desk.policy)) };
+    const missing = ({ lane, source }: KeptDelivery) =>
+      source === null || source === desk.source
+        ? missingFor(lane, channelsOf(desk.policy))
+        : `it is for the channels of another policy; see: clawctl egress alerts deliver --policy ${source}`;
+    return { delivered, missing };
   } finally {
     desk.close();
   }

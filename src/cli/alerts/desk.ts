@@ -7,6 +7,7 @@ import { createDeliveries } from '../../alerts/delivery/delivery.ts';
 import { createOutbox, type Delivery, type Outbox, type Outcome } from '../../alerts/delivery/outbox.ts';
 import { catchUp } from '../../alerts/engine/catchup.ts';
 import { type AlertsReading, openAlertsReading } from '../../alerts/reading.ts';
+import { sourceOf } from '../../alerts/recipient.ts';
 import { openAlertStore } from '../../alerts/store.ts';
 import { systemClock } from '../../base/clock.ts';
 import { Failure } from '../../base/failure.ts';
@@ -22,6 +23,8 @@ import { say } from '../output.ts';
 export interface Desk {
   paths: Paths;
   policy: Policy;
+  /** Which policy it is: what another's channels are to deliver is left to its processes. */
+  source: string;
   db: Database;
   outbox: Outbox;
   /** Has delivered what is due, each tried once, for so long at most; `lane`: only there. */
@@ -44,11 +47,13 @@ export function openDesk(policyFile?: string): Desk {
   const paths = pathsOf();
   const policy = policyOf(policyFile);
   const db = openAlertStore(paths.alerts);
+  const source = sourceOf(paths, policyFile);
   const outbox = createOutbox(db, systemClock, {
+    source,
     notice: (topic, text) => notice(db, systemClock.now(), topic, text),
   });
   return {
-    ...{ paths, policy, db, outbox },
+    ...{ paths, policy, source, db, outbox },
     async deliver(milliseconds, lane = null, onOutcome = () => {}) {
       const channels = () => channelsOf(policy);
       const deliveries = createDeliveries({ outbox, channels, lane, once: true, onOutcome });
@@ -77,7 +82,7 @@ export function catchUpAll(policyFile: string | undefined): void {
   if (!existsSync(paths.store) || !existsSync(paths.alerts)) return;
   try {
     const sources = ask<string[]>([], (reading) => reading.sources());
-    const own = policyFile === undefined ? paths.policy : resolve(policyFile);
+    const own = sourceOf(paths, policyFile);
     if (sources.length === 0 || sources.some((source) => source !== own)) return;
     const desk = openDesk(policyFile);
     try {
