@@ -16,9 +16,10 @@ const HOUR = 3_600_000;
 let folder: string;
 let db: Database;
 let now: number;
+let asleep: number;
 let outbox: Outbox;
 const told: [string, string][] = [];
-const clock = { now: () => now, monotonic: () => now };
+const clock = { now: () => now, monotonic: () => now - asleep };
 
 function another(source?: string): Outbox {
   const owners = {
@@ -37,6 +38,7 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'clawctl-outbox-'));
   db = openAlertStore(join(folder, 'alerts.db'));
   now = AT;
+  asleep = 0;
   told.length = 0;
   outbox = another();
 });
@@ -125,12 +127,48 @@ describe('a failure', () => {
     outbox.put(incident('a'), 'firing', ['oncall']);
     outbox.put(incident('b'), 'firing', ['oncall']);
     expect(outbox.settle(outbox.take('oncall')!, refused('no such user')).state).toBe('dead');
-    const taken = outbox.take('oncall')!;
-    now += 25 * HOUR;
-    expect(outbox.settle(taken, later('down')).state).toBe('dead');
+    for (; now < AT + 24 * HOUR; now += HOUR)
+      expect(outbox.settle(outbox.take('oncall')!, later('down')).state).toBe('later');
+    now += HOUR;
+    expect(outbox.settle(outbox.take('oncall')!, later('down')).state).toBe('dead');
     expect(told.map(([topic]) => topic)).toEqual(['alert-undelivered', 'alert-undelivered']);
     expect(told[0]![1]).toContain('no such user');
     expect(outbox.lanes()).toEqual([]);
+  });
+});
+
+describe('a message that is older than a day', () => {
+  const fail = () => outbox.settle(outbox.take('oncall')!, later('down')).state;
+
+  test('is tried for a while by a new process before it is dead', () => {
+    outbox.put(incident('a'), 'firing', ['oncall']);
+    fail();
+    outbox = another();
+    now += 48 * HOUR;
+    expect(fail()).toBe('later');
+    now += 5 * 60_000;
+    expect(fail()).toBe('later');
+    now += 5 * 60_000;
+    expect(fail()).toBe('dead');
+  });
+
+  test('is tried for a while after the machine has slept, or its clock was set', () => {
+    outbox.put(incident('a'), 'firing', ['oncall']);
+    for (let n = 0; n < 3; n++, now += 900_000) expect(fail()).toBe('later');
+    now += 48 * HOUR;
+    asleep += 48 * HOUR;
+    for (let n = 0; n < 2; n++, now += 900_000) expect(fail()).toBe('later');
+    expect(fail()).toBe('dead');
+  });
+
+  test('is dead after a month where only short commands have tried it', () => {
+    outbox.put(incident('a'), 'firing', ['oncall']);
+    const states = [0, 20, 10].map((days) => {
+      now += days * 25 * HOUR;
+      outbox = another();
+      return fail();
+    });
+    expect(states).toEqual(['later', 'later', 'dead']);
   });
 });
 

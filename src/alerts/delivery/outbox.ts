@@ -12,12 +12,17 @@ import type { Incident, Transition } from '../incident.ts';
 import { eachOnce, type Recipient } from '../recipient.ts';
 import { backOff } from './backoff.ts';
 import { createOwners, type Owners } from './owner.ts';
+import { Tries } from './tries.ts';
 
 /** Milliseconds that one attempt may hold a message; longer than any attempt lasts. */
 const LEASE = 30_000;
-/** After so long in vain a message is dead; one that waits for its channel to be configured waits longer. */
+/**
+ * After so long in vain a message is dead, if it was really tried; one that waits for its channel to be configured
+ * waits longer, and so does one that only short commands have tried, each once.
+ */
 const PATIENCE = 24 * 3_600_000;
 const PATIENCE_UNCONFIGURED = 30 * 24 * 3_600_000;
+const LEAST_ATTEMPTS = 3;
 /**
  * Nothing waits longer for its next attempt: what is due later was reckoned by a clock that has been set back, and so
  * was what was put here later than now.
@@ -122,6 +127,7 @@ export function createOutbox(db: Database, clock: Clock, options: OutboxOptions 
     SELECT id, lane, body, made, attempts FROM delivery
     WHERE state = 'waiting' AND source <> ? AND made < ? LIMIT 1000`);
 
+  const tries = new Tries(clock);
   const nameOf = (lane: string) => laneName(lane, source);
   const finish = (
     id: number,
@@ -132,6 +138,7 @@ export function createOutbox(db: Database, clock: Clock, options: OutboxOptions 
     tried: 0 | 1,
   ) => {
     end.run(state, clock.now(), detail, tried, id);
+    tries.forget(id);
     const what = `${note.incident.rule} ${note.transition} (${note.incident.id}) to ${lane}, ${note.key}: ${detail}`;
     notice(state === 'delivered' ? 'alert-delivered' : 'alert-undelivered', what);
   };
@@ -157,7 +164,8 @@ export function createOutbox(db: Database, clock: Clock, options: OutboxOptions 
         again.run(now, sent.detail, 0, id, now);
         return sent;
       case 'later': {
-        if (age > PATIENCE) {
+        const isTried = tries.failed(id) || (age > PATIENCE_UNCONFIGURED && attempts + 1 >= LEAST_ATTEMPTS);
+        if (age > PATIENCE && isTried) {
           finish(id, lane, notification, 'dead', sent.detail, 1);
           return { state: 'dead', detail: sent.detail };
         }
