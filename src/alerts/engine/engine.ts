@@ -16,6 +16,7 @@ import { LONGEST_PAUSE, Presence } from '../counting/presence.ts';
 import type { Outbox } from '../delivery/outbox.ts';
 import type { DetectorContext } from '../detectors/detector.ts';
 import { createDetectors } from '../detectors/detectors.ts';
+import type { Incident } from '../incident.ts';
 import { describe } from './describe.ts';
 import { Evaluation } from './evaluation.ts';
 import { BEAT, Lease, LeaseLost } from './lease.ts';
@@ -32,6 +33,8 @@ const BATCH = 5_000;
 const REFRESH = 5_000;
 /** How far back rows are looked at where nobody ever did. */
 const FIRST_LOOK = 3_600_000;
+/** How long what fired waits for a process of its policy: as long as the longest window. */
+const LONGEST_WAIT = 7 * 86_400_000;
 
 export interface EngineOptions {
   /** Path of the store of events. */
@@ -135,7 +138,10 @@ export function createEngine(options: EngineOptions): Engine {
       ...{ ownRules: options.rules(), rules: JSON.stringify(rules) },
       ...{ looked: now, written: monotonic - BEAT, refreshed: monotonic, version: versionOf() },
     };
-    for (const incident of evaluation.restore(saved.open())) evaluation.remove(incident);
+    const shown = rulesets.sources(now);
+    for (const incident of evaluation.restore(saved.open())) {
+      if (isGone(incident, shown, now)) evaluation.remove(incident);
+    }
     return begun;
   };
   /** The last sequence number whose rows are older than `time`. */
@@ -249,4 +255,16 @@ export function createEngine(options: EngineOptions): Engine {
       reading.close();
     },
   };
+}
+
+/**
+ * Whether the alert of an incident was taken out of the policy. Only processes of that policy can tell: where none
+ * runs, the incident stays as it is, until it is older than anything that a condition looks at.
+ */
+function isGone(
+  { namings = [], since, firedAt }: Incident,
+  shown: ReadonlySet<string>,
+  now: number,
+): boolean {
+  return namings.every(({ source }) => shown.has(source)) || (firedAt ?? since) < now - LONGEST_WAIT;
 }

@@ -33,6 +33,12 @@ export class Rulesets {
     this.#next = now + SHOW;
   }
 
+  /** The policies that processes go by now, its own among them. */
+  sources(now: number): Set<string> {
+    const rows = this.#db.query('SELECT source FROM ruleset WHERE seen >= ?').values(now - STALE);
+    return new Set([this.#source, ...(rows as [string][]).map(([source]) => source)]);
+  }
+
   /** Its own and those of others; the same alert in several policies is one, which tells whoever any of them names. */
   all(own: readonly AlertRule[], now: number): SharedRule[] {
     const rows = this.#db
