@@ -16,13 +16,12 @@ import {
 } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { lockFile } from '../os/lock.ts';
-import { signingKey } from './checkpoint.ts';
-import { type Commit, createCommit } from './commit.ts';
+import type { Commit } from './commit.ts';
 import { fileOf } from './journal.ts';
 import { isPackedRow, unpacked } from './packedrow.ts';
 import { addAll } from './repeats.ts';
 import { type Row, rowOf } from './row.ts';
-import { openStore } from './store.ts';
+import { openSealed } from './sealed.ts';
 import { inTurn } from './turn.ts';
 
 /** For whoever is about to ask the store. Never throws: what cannot be committed now is by the next gateway. */
@@ -35,12 +34,14 @@ export function settle(store: string): void {
       return fd !== null;
     };
     if (!journalsOf(store).some(isAbandoned)) return;
-    const db = openStore(store);
-    try {
-      inTurn(store, () => settleAbandoned(store, db, createCommit(db, signingKey(store))));
-    } finally {
-      db.close();
-    }
+    inTurn(store, () => {
+      const { db, commit } = openSealed(store, false);
+      try {
+        settleAbandoned(store, db, commit);
+      } finally {
+        db.close();
+      }
+    });
   });
 }
 

@@ -5,9 +5,11 @@ import { signingKey } from './checkpoint.ts';
 import { createCommit } from './commit.ts';
 import { allowed, closed, denied, newStore, passing, refusal } from './event.fixture.ts';
 import { createHeads } from './heads.ts';
+import { openQueries } from './queries.ts';
 import { rowOf } from './row.ts';
 import { makeFolder, openStore } from './store.ts';
 import { verifyStore } from './verify.ts';
+import { createWriter } from './writer.ts';
 
 /** Ten batches of an allowed (even numbers) and a refused row (odd ones), in one closed file. */
 function write(store: string): void {
@@ -47,6 +49,34 @@ test('a store that was never finished is empty, and an emptied one is not', () =
   expect(verifyStore(store)).toEqual({ ok: true, rows: 0, evicted: 0 });
   signingKey(store);
   expect(verifyStore(store).ok).toBe(false);
+});
+
+test('a store is sealed before anything is in it, and one that cannot be leaves no key', () => {
+  const store = newStore();
+  createWriter(store).write([]);
+  expect(verifyStore(store)).toEqual({ ok: true, rows: 0, evicted: 0 });
+  const full = newStore();
+  makeFolder(full);
+  const db = openStore(full);
+  db.run("CREATE TRIGGER t BEFORE INSERT ON seal BEGIN SELECT RAISE(ABORT, 'no room'); END");
+  expect(createWriter(full).write([])).toMatchObject({ ok: false });
+  db.run('DROP TRIGGER t');
+  expect(verifyStore(full)).toEqual({ ok: true, rows: 0, evicted: 0 });
+});
+
+const EMPTIED = ['event', 'chain', 'seal', 'total', 'host'].map((table) => `DELETE FROM ${table}`);
+test('a store that was emptied, or taken away, is told by its key; begun again, it says so itself', () => {
+  expect(tampered(...EMPTIED)).toMatchObject({ ok: false, problem: expect.stringContaining('emptied') });
+  const store = newStore();
+  write(store);
+  for (const part of ['', '-wal', '-shm']) rmSync(store + part, { force: true });
+  expect(verifyStore(store)).toMatchObject({ ok: false, problem: expect.stringContaining('removed') });
+  createWriter(store).write([]);
+  expect(verifyStore(store)).toEqual({ ok: true, rows: 1, evicted: 0 });
+  const db = openStore(store);
+  for (const statement of EMPTIED) db.run(statement);
+  createWriter(store).write([rowOf(allowed())]);
+  expect(openQueries(store).tail(0, 10)).toMatchObject([{ topic: 'store-replaced' }, { kind: 'decision' }]);
 });
 
 const column = (name: string) => `UPDATE event SET ${name} = 1 + coalesce(${name}, 0) WHERE sequence = 7`;

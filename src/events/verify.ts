@@ -11,6 +11,7 @@ import { type ChainState, hashRow } from './chain.ts';
 import { isSealed, keyFileOf, lineOf, verifyingKey } from './checkpoint.ts';
 import { createRecount } from './recount.ts';
 import type { Cells, Lane } from './row.ts';
+import { movedAside } from './store.ts';
 
 export type Verification =
   /** `rows` are there and good; `evicted` went by age or size, as the seal says. */
@@ -30,9 +31,19 @@ interface ChainColumns {
   head: Uint8Array;
 }
 
-/** Reads the whole store once. A store that does not exist yet is good and empty. Never throws. */
+const EMPTY: Verification = { ok: true, rows: 0, evicted: 0 };
+
+/**
+ * Reads the whole store once. A store that does not exist yet is good and empty; one that has existed left its key, and has
+ * been sealed ever since (see sealed.ts). Never throws.
+ */
 export function verifyStore(path: string): Verification {
-  if (!existsSync(path)) return { ok: true, rows: 0, evicted: 0 };
+  if (!existsSync(path)) {
+    // A damaged one that was moved aside is told of elsewhere, and the next gateway begins anew.
+    if (!existsSync(keyFileOf(path)) || movedAside(path).some((name) => !name.includes('.corrupt-journal-')))
+      return EMPTY;
+    return bad(null, `it was removed: its key is still there, in ${keyFileOf(path)}`);
+  }
   let db: Database | null = null;
   try {
     settle(path);
@@ -41,9 +52,8 @@ export function verifyStore(path: string): Verification {
     db.run('PRAGMA busy_timeout = 1000');
     db.run('BEGIN');
     if (key === null) {
-      // The key is made after the tables, so a store that could not be finished (a full disk) has neither.
-      const { tables } = db.query('SELECT count(*) AS tables FROM sqlite_schema').get() as { tables: number };
-      if (tables === 0) return { ok: true, rows: 0, evicted: 0 };
+      // A store that could not be finished (a full disk) has nothing in it.
+      if (isBlank(db)) return EMPTY;
       return bad(null, `the key file ${keyFileOf(path)} is missing`);
     }
     return verifyRows(db, key, keyFileOf(path));
@@ -52,6 +62,14 @@ export function verifyStore(path: string): Verification {
   } finally {
     db?.close();
   }
+}
+
+function isBlank(db: Database): boolean {
+  const { tables } = db.query('SELECT count(*) AS tables FROM sqlite_schema').get() as { tables: number };
+  const parts = ['chain', 'event', 'seal', 'total', 'host'].map((table) => `SELECT 1 FROM ${table}`);
+  return (
+    tables === 0 || db.query(`SELECT EXISTS (${parts.join(' UNION ALL ')}) AS found`).values()[0]![0] === 0
+  );
 }
 
 interface Progress {
@@ -116,7 +134,7 @@ function verifyEnds(
     signature: Uint8Array;
   } | null;
   if (seal === null) {
-    return chains.length === 0 ? { ok: true, rows, evicted } : bad(null, 'the seal is missing');
+    return bad(null, chains.length === 0 ? 'it was emptied: the seal is missing' : 'the seal is missing');
   }
   if (seal.sequence !== rows + evicted) {
     return bad(null, `${seal.sequence} rows were sealed, but there are or were ${rows + evicted}`);

@@ -5,12 +5,12 @@
 import type { Database } from 'bun:sqlite';
 import type { FailureCode } from '../base/failure.ts';
 import { settleAbandoned } from './abandoned.ts';
-import { signingKey } from './checkpoint.ts';
-import { type Commit, createCommit } from './commit.ts';
+import type { Commit } from './commit.ts';
 import type { Mark } from './journal.ts';
 import { cutLog } from './log.ts';
 import type { Row } from './row.ts';
-import { identityOf, isCorrupt, makeFolder, moveAside, openStore, storeFailure } from './store.ts';
+import { openSealed } from './sealed.ts';
+import { identityOf, isCorrupt, makeFolder, moveAside, storeFailure } from './store.ts';
 import { ifOurTurn, inTurn } from './turn.ts';
 
 /** How a batch went. `replaced`: where a damaged store was moved to on the way. */
@@ -41,10 +41,9 @@ export function createWriter(path: string): Writer {
     opened?.db.close();
     opened = null;
   };
-  const open = (): Opened => {
-    const db = openStore(path);
+  const open = (isMoved: boolean): Opened => {
+    const { db, commit } = openSealed(path, isMoved);
     try {
-      const commit = createCommit(db, signingKey(path));
       settleAbandoned(path, db, commit);
       return { db, commit, identity: identityOf(path) };
     } catch (error) {
@@ -52,9 +51,9 @@ export function createWriter(path: string): Writer {
       throw error;
     }
   };
-  const attempt = (rows: readonly Row[], mark: Mark | null) => {
+  const attempt = (rows: readonly Row[], mark: Mark | null, isMoved = false) => {
     if (opened !== null && identityOf(path) !== opened.identity) close();
-    opened ??= open();
+    opened ??= open(isMoved);
     if (rows.length > 0) opened.commit(rows, mark);
   };
 
@@ -66,7 +65,7 @@ export function createWriter(path: string): Writer {
       if (!isCorrupt(error)) throw error;
       close();
       const replaced = moveAside(path, Date.now());
-      attempt(rows, mark);
+      attempt(rows, mark, true);
       return { ok: true, replaced };
     }
   };
