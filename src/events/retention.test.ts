@@ -3,6 +3,7 @@ import { expect, test } from 'bun:test';
 import { signingKey } from './checkpoint.ts';
 import { createCommit } from './commit.ts';
 import { allowed, denied, newStore } from './event.fixture.ts';
+import { createFolding } from './folding.ts';
 import type { Limits } from './limits.ts';
 import { openQueries } from './queries.ts';
 import { openRecorder } from './recorder.ts';
@@ -84,6 +85,66 @@ test('short of space, a flood pays for itself: neither other agents nor what was
   expect(left(db, 'noisy', 'refused')).toBeLessThan(10_000);
   expect(left(db, 'noisy', 'refused')).toBeGreaterThan(300);
   expect(verifyStore(store).ok).toBe(true);
+});
+
+test('a flood of names pays for itself: its totals are joined, and the store stays within its size', () => {
+  const { store, db, commit, keep } = open();
+  const quiet = (n: number) => rowOf(denied({ agent: 'quiet', connection: n, host: `q${n}.example` }));
+  commit(rows(500, quiet));
+  commit(rows(5, (n) => rowOf(allowed({ agent: 'noisy', connection: n, host: `used${n}.example` }))));
+  const HOUR = 3_600_000;
+  // Ten days of names that are asked for once.
+  const name = (n: number) => ({
+    agent: 'noisy',
+    time: NOW - 240 * HOUR + n * 36_000,
+    host: `h${n}.evil.example`,
+  });
+  commit(rows(24_000, (n) => rowOf(denied({ connection: n, ...name(n) }))));
+  const limits = { age: 30 * DAY, bytes: 4 * 2 ** 20 };
+  keep(limits);
+  const used = () =>
+    db
+      .query(
+        'SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size',
+      )
+      .values()[0]![0];
+  expect(used()).toBeLessThanOrEqual(limits.bytes);
+  expect(left(db, 'quiet', 'refused')).toBe(500);
+  expect(left(db, 'noisy', 'refused')).toBeGreaterThan(1_000);
+  const queries = openQueries(store);
+  const filter = { since: NOW - 20 * DAY, until: Date.now() + 1_000 };
+  const figures = queries.stats({ ...filter, by: 'agent' }).groups;
+  expect(figures).toMatchObject([
+    { name: 'noisy', requests: 24_005, blocked: 24_000 },
+    { name: 'quiet', requests: 500, blocked: 500 },
+  ]);
+  const blocked = queries.blocked(filter);
+  expect(blocked.filter(({ agent }) => agent === 'quiet')).toHaveLength(500);
+  expect(blocked[0]).toMatchObject({ host: '(other)', port: 0, agent: 'noisy', reason: 'no-rule' });
+  expect(queries.lastUse(Date.now())).toHaveLength(5);
+  expect(db.query('SELECT count(*) FROM total WHERE host NOT IN (SELECT id FROM host)').values()).toEqual([
+    [0],
+  ]);
+  // What was joined is still what the rows say, as far as they are there.
+  expect(verifyStore(store).ok).toBe(true);
+});
+
+test('a host that rows come for while it is joined is not forgotten', () => {
+  const { db, commit } = open();
+  commit(rows(3, (n) => rowOf(denied({ connection: n, host: `h${n}.example` }))));
+  const folding = createFolding(openStore(db.filename), 1);
+  expect(folding.weigh().get('claude')).toEqual({ totals: 12, hosts: 3 });
+  expect(folding.prepare('claude')).toBe(true);
+  commit([rowOf(denied({ host: 'h1.example' }))]);
+  expect(folding.step()).toEqual({ totals: 12, hosts: 0 });
+  commit([rowOf(denied({ host: 'h2.example', time: NOW - DAY }))]);
+  expect(folding.step()).toEqual({ totals: 0, hosts: 3 });
+  const names = db.query('SELECT name FROM host ORDER BY name').values().flat();
+  expect(names).toEqual(['(other)', 'h1.example', 'h2.example']);
+  expect(db.query('SELECT sum(blocked) FROM total WHERE span = 3600000').values()).toEqual([[5]]);
+  expect(db.query('SELECT count(*) FROM total WHERE host NOT IN (SELECT id FROM host)').values()).toEqual([
+    [0],
+  ]);
 });
 
 test('refusals outlive a flood of what was let through', () => {

@@ -1,11 +1,13 @@
 /**
  * Keeps the store within its age and size, a little at a time. Each agent's lanes are evicted from their
  * beginning, so a chain stays a chain: where it now begins is part of what is sealed. When space is short, the
- * agent that holds most gives, and of its lanes the longest: a flood pays for itself, whoever caused it.
+ * agent that holds most gives: of its lanes the longest, or, where most of it is totals and hosts, those (see folding.ts).
+ * A flood pays for itself, whoever caused it.
  */
 import type { Database } from 'bun:sqlite';
 import type { KeyObject } from 'node:crypto';
 import { begin } from './commit.ts';
+import { createFolding, type Held } from './folding.ts';
 import { type Chain, createHeads, type Heads } from './heads.ts';
 import type { Limits } from './limits.ts';
 import { SPANS } from './totals.ts';
@@ -18,6 +20,10 @@ export const KEPT_AT_LEAST = 86_400_000;
 const STEP = 200;
 /** Milliseconds between looks for hosts to forget, which read all of them. */
 const FORGET = 3_600_000;
+/** Milliseconds between looks at how many totals and hosts each agent has, which read all of them. */
+const WEIGH = 600_000;
+/** Octets of a row, a total and a host with what they take in indexes: about. */
+const OCTETS = { row: 300, total: 80, host: 200 };
 
 /**
  * Answers a function that does one step and says whether there may be more to do. `now` is wall time. It reads
@@ -54,6 +60,29 @@ export function createRetention(
     heads.save([chain]);
     return true;
   };
+  const folding = createFolding(db);
+  let weights = new Map<string, Held>();
+  let nextWeigh = Number.NEGATIVE_INFINITY;
+  /** Who has to make room, and with what. */
+  const payer = (): { chain: Chain | null; folder: string | null } => {
+    if (performance.now() >= nextWeigh) {
+      weights = folding.weigh();
+      nextWeigh = performance.now() + WEIGH;
+    }
+    for (;;) {
+      const { agent, chain, totals, rows } = largest(heads.all(), weights);
+      if (agent === null || totals <= rows) return { chain, folder: null };
+      if (folding.prepare(agent)) return { chain, folder: agent };
+      // Until they are weighed again.
+      weights.delete(agent);
+    }
+  };
+  const fold = (agent: string): boolean => {
+    const gone = folding.step();
+    const held = weights.get(agent)!;
+    weights.set(agent, { totals: held.totals - gone.totals, hosts: held.hosts - gone.hosts });
+    return true;
+  };
   const evictOldTotals = (span: number, before: number) => evictTotals.run(span, before, STEP).changes > 0;
 
   let nextForget = 0;
@@ -73,6 +102,7 @@ export function createRetention(
       return row !== null && row.time < cutoff;
     });
     const full = (pages.get() as { used: number }).used > limits.bytes;
+    const { chain: longest, folder } = full ? payer() : { chain: null, folder: null };
     const lost = hostsToForget(now, cutoff - KEPT_AT_LEAST);
     const evictAll = () => {
       const again = [
@@ -86,23 +116,44 @@ export function createRetention(
         const chain = heads.chain(expired.agent, expired.lane);
         again.push(evict(chain, (time) => time < cutoff));
       } else if (full && !again[1]) {
-        const chain = largest(heads.all());
-        again.push(chain !== null && evict(chain, () => true));
+        if (folder !== null) again.push(fold(folder));
+        else if (longest !== null) again.push(evict(heads.chain(longest.agent, longest.lane), () => true));
       }
       return again.includes(true) || lost.length === STEP;
     };
-    return inTurn(() => inTransaction(db, heads, evictAll));
+    try {
+      return inTurn(() => inTransaction(db, heads, evictAll));
+    } catch (error) {
+      folding.forget();
+      nextWeigh = Number.NEGATIVE_INFINITY;
+      throw error;
+    }
   };
 }
 
-/** The longest lane of the agent with most rows. */
-function largest(chains: readonly Chain[]): Chain | null {
-  const held = new Map<string, number>();
-  const rows = (chain: Chain) => chain.length - chain.base;
-  for (const chain of chains) held.set(chain.agent, (held.get(chain.agent) ?? 0) + rows(chain));
-  const most = Math.max(...held.values());
-  const lanes = chains.filter((chain) => held.get(chain.agent) === most);
-  return lanes.sort((a, b) => rows(b) - rows(a))[0] ?? null;
+interface Largest {
+  /** Who holds most; null where nobody holds anything. */
+  agent: string | null;
+  /** The longest of its lanes. */
+  chain: Chain | null;
+  /** Octets, about: of its totals and hosts, and of its rows. */
+  totals: number;
+  rows: number;
+}
+
+function largest(chains: readonly Chain[], weights: ReadonlyMap<string, Held>): Largest {
+  const lengthOf = (chain: Chain) => chain.length - chain.base;
+  const rowsOf = new Map<string, number>();
+  for (const chain of chains) rowsOf.set(chain.agent, (rowsOf.get(chain.agent) ?? 0) + lengthOf(chain));
+  let most: Largest = { agent: null, chain: null, totals: 0, rows: 0 };
+  for (const agent of new Set([...rowsOf.keys(), ...weights.keys()])) {
+    const held = weights.get(agent) ?? { totals: 0, hosts: 0 };
+    const totals = held.totals * OCTETS.total + held.hosts * OCTETS.host;
+    const rows = (rowsOf.get(agent) ?? 0) * OCTETS.row;
+    if (totals + rows > most.totals + most.rows) most = { agent, chain: null, totals, rows };
+  }
+  const lanes = chains.filter((chain) => chain.agent === most.agent);
+  return { ...most, chain: lanes.sort((a, b) => lengthOf(b) - lengthOf(a))[0] ?? null };
 }
 
 function inTransaction<T>(db: Database, heads: Heads, work: () => T): T {
