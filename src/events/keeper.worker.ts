@@ -12,6 +12,7 @@ import type { KeeperMessage } from './keeper.ts';
 import type { Limits } from './limits.ts';
 import { writeBack } from './log.ts';
 import { createRetention } from './retention.ts';
+import { createSteadiness } from './steadiness.ts';
 import { identityOf, openStore } from './store.ts';
 import { inTurn } from './turn.ts';
 
@@ -24,7 +25,7 @@ const PAUSE = 5;
 
 interface Opened {
   db: Database;
-  step: (now: number) => boolean;
+  step: (now: number, isSteady: boolean) => boolean;
   identity: string | null;
 }
 
@@ -39,6 +40,7 @@ self.onmessage = ({ data }: MessageEvent<KeeperMessage>) => {
 async function keep(store: string, limits: Limits): Promise<void> {
   let opened: Opened | null = null;
   let nextRound = 0;
+  const isSteady = createSteadiness();
   while (!stopped) {
     let wait = TICK;
     try {
@@ -51,7 +53,8 @@ async function keep(store: string, limits: Limits): Promise<void> {
         settle(store);
         writeBack(store, opened.db);
         if (performance.now() >= nextRound) {
-          if (opened.step(Date.now())) wait = PAUSE;
+          const now = Date.now();
+          if (opened.step(now, isSteady(now, performance.now()))) wait = PAUSE;
           else {
             forgetSettled(store, opened.db);
             nextRound = performance.now() + ROUND;

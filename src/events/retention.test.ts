@@ -26,11 +26,12 @@ function open() {
     commit: (rows: Row[]) => {
       for (let i = 0; i < rows.length; i += 500) commit(rows.slice(i, i + 500));
     },
-    keep: (limits: Limits, now = NOW) => {
+    keep: (limits: Limits, now = NOW, { isBelieved = true, isSteady = true } = {}) => {
       // A connection of its own, as the keeper has.
       const step = createRetention(openStore(store), key, limits, (work) => work());
+      if (isBelieved) db.run('INSERT OR REPLACE INTO clock VALUES (1, ?, NULL)', [now]);
       let steps = 0;
-      while (step(now)) if (++steps > 10_000) throw new Error('retention does not end');
+      while (step(now, isSteady)) if (++steps > 10_000) throw new Error('retention does not end');
       return steps;
     },
   };
@@ -64,6 +65,30 @@ test('what is too old goes, in small steps, and the chain stays good', () => {
   expect(verifyStore(store)).toEqual({ ok: true, rows: 510, evicted: 1_000 });
   commit([rowOf(allowed())]);
   expect(verifyStore(store)).toEqual({ ok: true, rows: 511, evicted: 1_000 });
+});
+
+test('a clock that is not believed erases nothing, except where space is short', () => {
+  const { store, db, commit, keep } = open();
+  commit(rows(1_000, (n) => rowOf(denied({ time: NOW - n * 60_000, connection: n }))));
+  const limits = { age: 30 * DAY, bytes: 2 ** 30 };
+  const kept = () => [
+    left(db, 'claude', 'refused'),
+    ...db.query('SELECT count(*) FROM total GROUP BY span').values().flat(),
+    ...db.query('SELECT count(*) FROM host').values().flat(),
+  ];
+  keep(limits);
+  const before = kept();
+  // In a program that has seen it jump, in one that has just started, and in one that starts once more.
+  keep(limits, NOW + 40 * DAY, { isBelieved: false, isSteady: false });
+  for (const later of [0, 12_000]) keep(limits, NOW + 40 * DAY + later, { isBelieved: false });
+  expect(kept()).toEqual(before);
+  expect(openQueries(store).stats({ since: NOW - DAY, until: NOW + 1 }).blocked).toBe(1_000);
+  keep(limits, NOW + 42 * DAY, { isBelieved: false, isSteady: false });
+  expect(kept()).toEqual(before);
+  keep({ ...limits, bytes: 2 ** 17 }, NOW + 40 * DAY + 24_000, { isBelieved: false });
+  expect(left(db, 'claude', 'refused')).toBeLessThan(1_000);
+  keep(limits, NOW + 40 * DAY + 3_700_000, { isBelieved: false });
+  expect(left(db, 'claude', 'refused')).toBe(0);
 });
 
 test('sequence numbers go on where everything was evicted', () => {

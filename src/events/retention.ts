@@ -10,6 +10,7 @@ import { begin } from './commit.ts';
 import { createFolding, type Held } from './folding.ts';
 import { type Chain, createHeads, type Heads } from './heads.ts';
 import type { Limits } from './limits.ts';
+import { type Belief, believe } from './steadiness.ts';
 import { SPANS } from './totals.ts';
 
 /** How long totals of each span are kept, milliseconds; longer ones for as long as rows. */
@@ -26,15 +27,15 @@ const WEIGH = 600_000;
 const OCTETS = { row: 300, total: 80, host: 200 };
 
 /**
- * Answers a function that does one step and says whether there may be more to do. `now` is wall time. It reads
- * first, and only evicts in turn.
+ * Answers a function that does one step and says whether there may be more to do. `now` is wall time; `isSteady`: as far as
+ * this program has seen (see steadiness.ts). Nothing goes by age where it is not. It reads first, and only evicts in turn.
  */
 export function createRetention(
   db: Database,
   key: KeyObject,
   limits: Limits,
   inTurn: <T>(work: () => T) => T,
-): (now: number) => boolean {
+): (now: number, isSteady: boolean) => boolean {
   const heads = createHeads(db, key);
   const oldest = db.query('SELECT time FROM event WHERE chain = ? ORDER BY sequence LIMIT 1');
   const pages = db.query(`
@@ -94,8 +95,13 @@ export function createRetention(
     return ids;
   };
 
-  return (now) => {
-    const cutoff = now - limits.age;
+  const readBelief = db.query('SELECT believed, doubted FROM clock');
+  const writeBelief = db.query('INSERT OR REPLACE INTO clock (id, believed, doubted) VALUES (1, ?, ?)');
+  return (now, isSteady) => {
+    const before = (readBelief.get() as Belief | null) ?? { believed: null, doubted: null };
+    const belief = isSteady ? believe(before, now) : before;
+    const mayAge = belief.believed === now;
+    const cutoff = mayAge ? now - limits.age : Number.MIN_SAFE_INTEGER;
     heads.refresh();
     const expired = heads.all().find((chain) => {
       const row = oldest.get(chain.id) as { time: number } | null;
@@ -103,13 +109,14 @@ export function createRetention(
     });
     const full = (pages.get() as { used: number }).used > limits.bytes;
     const { chain: longest, folder } = full ? payer() : { chain: null, folder: null };
-    const lost = hostsToForget(now, cutoff - KEPT_AT_LEAST);
+    const lost = mayAge ? hostsToForget(now, cutoff - KEPT_AT_LEAST) : [];
     const evictAll = () => {
+      if (isWorthKeeping(before, belief)) writeBelief.run(belief.believed, belief.doubted);
       const again = [
-        evictOldTotals(SPANS.second, now - KEPT.second),
-        evictOldTotals(SPANS.minute, now - (full ? KEPT_AT_LEAST : KEPT.minute)),
-        evictOldTotals(SPANS.hour, cutoff),
-        evictOldTotals(SPANS.quarterDay, cutoff),
+        mayAge && evictOldTotals(SPANS.second, now - KEPT.second),
+        mayAge && evictOldTotals(SPANS.minute, now - (full ? KEPT_AT_LEAST : KEPT.minute)),
+        mayAge && evictOldTotals(SPANS.hour, cutoff),
+        mayAge && evictOldTotals(SPANS.quarterDay, cutoff),
       ];
       if (lost.length > 0) forgetHosts.run(JSON.stringify(lost), cutoff - KEPT_AT_LEAST);
       if (expired !== undefined) {
@@ -129,6 +136,12 @@ export function createRetention(
       throw error;
     }
   };
+}
+
+/** Not what follows on the last that was believed, more often than once a minute. */
+function isWorthKeeping(before: Belief, { believed, doubted }: Belief): boolean {
+  if (before.doubted !== doubted || before.believed === null) return true;
+  return believed !== null && Math.abs(believed - before.believed) >= SPANS.minute;
 }
 
 interface Largest {

@@ -56,6 +56,9 @@ export function makeFolder(path: string): void {
 /** Came later, and is of no matter to older versions. */
 const ADDED = `
   CREATE TABLE IF NOT EXISTS journal (id TEXT PRIMARY KEY, serial INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS clock (
+    id INTEGER PRIMARY KEY CHECK (id = 1), believed INTEGER, doubted INTEGER
+  ) STRICT;
 `;
 
 const LAYOUT: Layout = { name: 'The store', version: VERSION, schema: SCHEMA, added: ADDED };
