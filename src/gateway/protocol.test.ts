@@ -69,7 +69,10 @@ describe('the protocol of the first bytes', () => {
 
   test('is HTTP where the line has no end', () => {
     expect(of(`GET /${'a'.repeat(10_000)}`)).toBe('http');
-    expect(of('A'.repeat(10_000))).toBe('http');
+    expect(of('A'.repeat(10_000))).toBe('other');
+    expect(of('\r\n'.repeat(5_000))).toBe('http');
+    expect(of(`\r\n${'A'.repeat(8_191)}`)).toBeNull();
+    expect(of(`\r\n${'A'.repeat(8_192)}`)).toBe('other');
   });
 
   test('once told, does not change with what follows', () => {

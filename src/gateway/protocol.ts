@@ -63,7 +63,9 @@ function http(bytes: Uint8Array): Protocol | null {
   const start = at;
   while (at < bytes.length && isVisible(bytes[at]!)) at++;
   const first = at;
-  if (at === bytes.length) return at >= LINE_MAX ? 'http' : null;
+  // A longer word is no method of any server's that we know.
+  if (at - start >= LINE_MAX) return 'other';
+  if (at === bytes.length) return start >= LINE_MAX ? 'http' : null;
   if (at === start || !isSpace(bytes[at]!)) return 'other';
   const isMethod = bytes.subarray(start, first).every(isToken);
   let second = -1;
