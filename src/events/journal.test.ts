@@ -188,7 +188,7 @@ describe('what a killed gateway left', () => {
   );
 
   const IN_ITS_PLACE: Record<string, (file: string) => void> = {
-    'a pipe': (file) => spawnSync('mkfifo', [file]),
+    'a pipe': (file) => Bun.spawnSync(['mkfifo', file]),
     'a link to what never ends': (file) => symlinkSync('/dev/zero', file),
     'a folder': (file) => mkdirSync(file),
   };
