@@ -212,22 +212,25 @@ ${rest}${alerts}channels:
 
   test('without channels the policy enforces, alerts wait, and a later channel gets them', async () => {
     const file = join(world.folder, 'later.yaml');
-    const { stderr } = await world.fenced(`version: 1\n${GUIDE}`, ['curl', '-s', 'http://x.tk/']);
+    // What waits goes by the channels of its own policy, once that has them.
+    const flags = ['--policy', file];
+    writeFileSync(file, `version: 1\n${GUIDE}`);
+    const { stderr } = await world.fenced('', ['curl', '-s', 'http://x.tk/'], { flags });
     expect(stderr).toContain('refused x.tk:80 (no-rule)');
     for (const what of [
       'security@company.com yet: no channel of type email',
       "oncall yet: no channel is named 'oncall'",
     ])
       expect(stderr).toContain(`1 message about alerts cannot be delivered to ${what}`);
-    expect((await world.clawctl(['list'])).stderr).toContain(
+    expect((await world.clawctl(['list'])).stderr).not.toContain('cannot be delivered');
+    expect((await world.clawctl(['list', ...flags])).stderr).toContain(
       '1 message about alerts cannot be delivered to oncall',
     );
-    writeFileSync(file, `version: 1\n${GUIDE}`);
     expect((await world.clawctl(['alerts', 'check', file])).code).toBe(1);
     writeFileSync(file, policy(GUIDE));
     expect((await world.clawctl(['alerts', 'check', file])).code).toBe(0);
-    await finish(world.start(policy(GUIDE), ['true']));
-    await world.clawctl(['alerts', 'deliver', '--policy', file]);
+    await finish(world.start('', ['true'], { flags }));
+    await world.clawctl(['alerts', 'deliver', ...flags]);
     expect([mail.mails.length, pager.received.length]).toEqual([1, 1]);
     expect((await world.clawctl(['list'])).stderr).not.toContain('message');
   });
@@ -274,12 +277,14 @@ ${names.map((name) => `- { name: ${name}, condition: 'domain matches ${name}.tk'
 channels:
   hook: { type: webhook, url: '${hook.url}', secret: 'file:${join(world.folder, 'secret')}', addresses: [127.0.0.0/8] }
 `;
+    const flags = ['--policy', join(world.folder, 'killed.yaml')];
+    writeFileSync(flags[1]!, text);
     const queries = openQueries(join(world.environment.XDG_STATE_HOME!, 'clawctl/egress.db'));
     const isRecorded = (host: string) =>
       queries.blocked({ since: 0, until: Date.now() + 1 }).some((row) => row.host === host);
     try {
       for (const name of names) {
-        const agent = agentDoing(text, [`curl -s http://${name}.tk/`]);
+        const agent = agentDoing('', [`curl -s http://${name}.tk/`], flags);
         await agent.go();
         // An agent may hear that it was refused before that is written; what is lost by then was never an event.
         expect(await within(SOON, () => isRecorded(`${name}.tk`))).toBe(true);
@@ -287,7 +292,7 @@ channels:
         agent.running.kill('SIGKILL');
         await agent.running.exited;
       }
-      const last = agentDoing(text, ['true']);
+      const last = agentDoing('', ['true'], flags);
       const seen = () => new Set(hook.received.map(({ body }) => JSON.parse(body).data.alert));
       expect(await within(30_000, () => seen().size === names.length)).toBe(true);
       await last.end();
