@@ -9,7 +9,7 @@ import { printable } from '../../names/display.ts';
 import { later, type Sent, unconfigured } from './sent.ts';
 
 /** What it may need to find its own settings, and no more. */
-const KEPT = ['HOME', 'USER', 'LOGNAME', 'LANG', 'TZ'] as const;
+export const COMMAND_VARIABLES = ['HOME', 'USER', 'LOGNAME', 'LANG', 'TZ'] as const;
 const PATH = '/usr/local/bin:/usr/bin:/bin';
 const OTHERS_MAY_WRITE = 0o022;
 const MOST_TEXT = 200;
@@ -71,7 +71,9 @@ function spawn(words: string[], input: string, env: Record<string, string>) {
 }
 
 function ownEnvironment(): Record<string, string> {
-  const kept = KEPT.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]!]]));
+  const kept = COMMAND_VARIABLES.flatMap((name) =>
+    process.env[name] === undefined ? [] : [[name, process.env[name]!]],
+  );
   return { PATH, ...Object.fromEntries(kept) };
 }
 

@@ -11,7 +11,12 @@ import { type Sent, unconfigured } from './sent.ts';
 
 const PROGRAM = '/usr/bin/notify-send';
 /** By which the program finds the desktop. */
-const SESSION = ['DBUS_SESSION_BUS_ADDRESS', 'XDG_RUNTIME_DIR', 'DISPLAY', 'WAYLAND_DISPLAY'] as const;
+export const DESKTOP_VARIABLES = [
+  'DBUS_SESSION_BUS_ADDRESS',
+  'XDG_RUNTIME_DIR',
+  'DISPLAY',
+  'WAYLAND_DISPLAY',
+] as const;
 const URGENCIES: Readonly<Record<Severity, string>> = {
   critical: 'critical',
   high: 'critical',
@@ -23,7 +28,7 @@ const URGENCIES: Readonly<Record<Severity, string>> = {
 /** What is missing for it, or null. */
 export function noDesktop(): string | null {
   if (statSync(PROGRAM, { throwIfNoEntry: false }) === undefined) return `${PROGRAM} is not installed`;
-  const isSession = SESSION.some((name) => (process.env[name] ?? '') !== '');
+  const isSession = DESKTOP_VARIABLES.some((name) => (process.env[name] ?? '') !== '');
   return isSession ? null : 'this does not run in a desktop session';
 }
 
@@ -57,5 +62,7 @@ export function desktopCommand(message: Message, severity: Severity): [string, .
 
 const sessionOf = () =>
   Object.fromEntries(
-    SESSION.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]!]])),
+    DESKTOP_VARIABLES.flatMap((name) =>
+      process.env[name] === undefined ? [] : [[name, process.env[name]!]],
+    ),
   );

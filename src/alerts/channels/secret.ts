@@ -2,7 +2,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { printable } from '../../names/display.ts';
-import { type ChannelConfig, type Secret, secretsOf } from '../../policy/alerts/channel.ts';
+import type { Secret } from '../../policy/alerts/channel.ts';
 
 const LONGEST = 64 * 1024;
 /** Under this prefix the program starts with variables that its runtime would obey. */
@@ -22,18 +22,6 @@ export function readSecret(
     return { ok: false, missing: `the variable ${secret.env} is not set` };
   }
   return readFile(secret.file);
-}
-
-/** The secrets that channels name as variables, and nothing else, become this thread's. */
-export function takeVariables(
-  environment: Readonly<Record<string, string>>,
-  channels: ReadonlyMap<string, ChannelConfig>,
-): void {
-  for (const secret of [...channels.values()].flatMap(secretsOf)) {
-    if (!('env' in secret)) continue;
-    const value = environment[secret.env];
-    if (value !== undefined) process.env[secret.env] = value;
-  }
 }
 
 function readFile(file: string): Read {

@@ -23,7 +23,7 @@ const SIGNS = {
   store_failing: {
     topics: {
       'store-failed': 'records could not be written, and connections were refused meanwhile',
-      'store-replaced': 'the store of records was damaged; it was moved aside and begun anew',
+      'store-replaced': 'the store of records was damaged or gone, and another was begun',
     },
     reason: 'audit-unavailable',
   },

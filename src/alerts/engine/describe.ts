@@ -1,5 +1,6 @@
 /** Where what incidents tell of happened: the hosts and agents that had most of it, looked up when it is told. */
 import { cover } from '../../events/cover.ts';
+import { SPANS } from '../../events/totals.ts';
 import { type Leaf, leafKey } from '../counting/condition.ts';
 import { bucketOf } from '../counting/counts.ts';
 import { Fact } from '../counting/fact.ts';
@@ -114,7 +115,7 @@ function lookUp(
   const measures = new Set(subjects.map(({ leaf }) => leaf.series.measure));
   const begin = Math.min(...subjects.map((subject) => subject.begin));
   const fact = new Fact();
-  for (const { span, from, to } of cover(begin, at + 1, now)) {
+  for (const { span, from, to } of cover(begin, at + 1, now, history.firstTotal(SPANS.minute))) {
     history.totals(span, from, to, (past) => {
       factOf(fact, past);
       for (const measure of measures) {

@@ -12,7 +12,7 @@ import { watchPolicy } from '../../config/watch.ts';
 import { identityOf, isCorrupt } from '../../events/store.ts';
 import { alertsOf, channelsOf } from '../../policy/policy.ts';
 import { notice } from '../audit.ts';
-import { takeVariables } from '../channels/secret.ts';
+import { takeVariables } from '../channels/variables.ts';
 import { createDeliveries } from '../delivery/delivery.ts';
 import { createOutbox } from '../delivery/outbox.ts';
 import { sourceOf } from '../recipient.ts';
