@@ -1,7 +1,7 @@
 /**
- * Edits that commands make to the policy file. The first one writes the built-in policy there, which held until then
- * (and does not where a machine-wide file says what is allowed); later ones change a line and leave the rest, comments and order included. A file that does not parse is never touched, and what
- * would be written is read back before it is.
+ * Edits that commands make to the policy file. The first one writes the built-in policy there, which held until then (and
+ * does not where a machine-wide file says what is allowed); later ones change a line and leave the rest, comments and order
+ * included. A file that does not parse is never touched, and what would be written is read back before it is.
  */
 import { systemClock } from '../base/clock.ts';
 import { Failure } from '../base/failure.ts';

@@ -2,7 +2,8 @@
  * What is recorded is written down here before it is answered, and committed to the store soon after, with much else.
  * One line for a row, in two files beside the store that are used by turns. Their first octets are mapped into memory,
  * so that a row costs a microsecond where a commit costs a thread and a transaction; like a commit it outlives this
- * program. Repeats that are to share a row are written down one by one until it is. Whoever opens the store next commits what one that was killed has left behind (see abandoned.ts).
+ * program. Repeats that are to share a row are written down one by one until it is. Whoever opens the store next commits
+ * what one that was killed has left behind (see abandoned.ts).
  */
 import { closeSync, fstatSync, ftruncateSync, openSync, rmSync, writeSync } from 'node:fs';
 import { lockFile } from '../os/lock.ts';
