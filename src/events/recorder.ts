@@ -3,6 +3,7 @@
  * with others, one batch at a time. While the journal or the store cannot be written every decision is answered no at
  * once, what was refused is counted, and writing is tried again until it works.
  */
+import { afterwards } from '../base/afterwards.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { Failure } from '../base/failure.ts';
 import { createCommitter } from './committer.ts';
@@ -62,7 +63,7 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
   let isOpen = false;
   let closed = false;
   let pumping: Timer | undefined;
-  let deadline: Timer | undefined;
+  let endWaiting = () => {};
   let releasing: Timer | undefined;
   const flushed: (() => void)[] = [];
   const endFlushes = () => {
@@ -105,8 +106,8 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
   const silence = () =>
     new Failure('store-unwritable', `The store ${store} does not answer.`, `Run 'clawctl egress doctor'.`);
   const expectWithin = (milliseconds: number) => {
-    clearTimeout(deadline);
-    deadline = setTimeout(onDeadline, milliseconds);
+    endWaiting();
+    endWaiting = afterwards(milliseconds, onDeadline);
   };
   const onDeadline = () => {
     fail(silence());
@@ -114,7 +115,7 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
   };
   const onWritten = (written: Written) => {
     if (inFlight === null) return;
-    clearTimeout(deadline);
+    endWaiting();
     const batch = inFlight;
     inFlight = null;
     if (!written.ok) {
@@ -167,8 +168,8 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
   let keeper: Keeper | null = null;
   const open = async () => {
     const { promise: late, reject } = Promise.withResolvers<never>();
-    const waiting = setTimeout(() => reject(silence()), patience);
-    const first = await Promise.race([committer.open(), late]).finally(() => clearTimeout(waiting));
+    const stopWaiting = afterwards(patience, () => reject(silence()));
+    const first = await Promise.race([committer.open(), late]).finally(stopWaiting);
     if (!first.ok) throw new Failure(first.code, first.what, first.fix);
     isOpen = true;
     if (first.replaced !== null) replaced(first.replaced);
@@ -210,7 +211,7 @@ export function openRecorder(options: RecorderOptions): StoreRecorder {
       if (closed) return;
       await flush();
       closed = true;
-      clearTimeout(deadline);
+      endWaiting();
       clearTimeout(pumping);
       clearTimeout(releasing);
       keeper?.stop();
