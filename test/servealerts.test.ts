@@ -1,6 +1,6 @@
 /** Alerts of a gateway as a service: about itself, and about what its agents do. */
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openReceiver } from '../src/alerts/channels/receiver.fixture.ts';
 import { verifyStore } from '../src/events/verify.ts';
@@ -117,21 +117,29 @@ test('messages leave by channels whose secrets are variables, also by one that a
   }
 }, 30_000);
 
-test('a command gets the variables that it is promised', async () => {
-  const [script, seen] = ['tell', 'seen'].map((name) => join(service.folder, name)) as [string, string];
-  writeFileSync(script, `#!/bin/sh\necho "$HOME $TZ $FOREIGN" > ${seen}\n`, { mode: 0o700 });
-  Object.assign(service.environment, { TZ: 'Asia/Tokyo', FOREIGN: 'no' });
-  const alert = `{ name: any, condition: 'blocked_requests > 0 in 5 minutes', notify: tell }`;
-  service.writePolicy(
-    policy(`alerts: [${alert}]\nchannels: { tell: { type: command, command: ['${script}'] } }\n`),
-  );
-  await service.serve('--workers', '1');
-  (await connectBy({ port }, 'evil.test:443')).close();
-  const said = () => (existsSync(seen) ? readFileSync(seen, 'utf8') : '');
-  for (const end = performance.now() + 10_000; performance.now() < end && said() === ''; )
-    await Bun.sleep(20);
-  expect(said()).toBe(`${service.environment.HOME} Asia/Tokyo \n`);
-}, 30_000);
+/** In a user namespace of the rig's the system belongs to nobody, and then no command below it is run. */
+const isOwned = [0, process.getuid!()].includes(statSync('/').uid);
+if (!isOwned) console.warn('skipped: here the root folder is of another user, so that no command is run');
+
+test.skipIf(!isOwned)(
+  'a command gets the variables that it is promised',
+  async () => {
+    const [script, seen] = ['tell', 'seen'].map((name) => join(service.folder, name)) as [string, string];
+    writeFileSync(script, `#!/bin/sh\necho "$HOME $TZ $FOREIGN" > ${seen}\n`, { mode: 0o700 });
+    Object.assign(service.environment, { TZ: 'Asia/Tokyo', FOREIGN: 'no' });
+    const alert = `{ name: any, condition: 'blocked_requests > 0 in 5 minutes', notify: tell }`;
+    service.writePolicy(
+      policy(`alerts: [${alert}]\nchannels: { tell: { type: command, command: ['${script}'] } }\n`),
+    );
+    await service.serve('--workers', '1');
+    (await connectBy({ port }, 'evil.test:443')).close();
+    const said = () => (existsSync(seen) ? readFileSync(seen, 'utf8') : '');
+    for (const end = performance.now() + 10_000; performance.now() < end && said() === ''; )
+      await Bun.sleep(20);
+    expect(said()).toBe(`${service.environment.HOME} Asia/Tokyo \n`);
+  },
+  30_000,
+);
 
 async function received(receiver: ReturnType<typeof openReceiver>, count: number): Promise<void> {
   for (const end = performance.now() + 10_000; performance.now() < end; await Bun.sleep(20))
