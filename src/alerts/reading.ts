@@ -119,14 +119,16 @@ export function openAlertsReading(path: string): AlertsReading | null {
       ),
       dead: all<{ dead: number }>("SELECT count(*) AS dead FROM delivery WHERE state = 'dead'")[0]!.dead,
     }),
-    due: (now, own) =>
-      all<{ lane: string }>(
+    due(now, own) {
+      const column = source();
+      return all<{ lane: string }>(
         `SELECT DISTINCT lane FROM delivery
          WHERE state = 'waiting' AND due <= ?1 AND (leased IS NULL OR leased <= ?1)
-           AND (${source()} IS NULL OR ${source()} = ?2)
+           AND (${column} IS NULL OR ${column} = ?2)
            AND ?2 || char(10) || lane NOT IN (SELECT name FROM lane WHERE rests > ?1)`,
         ...[now, own],
-      ).map(({ lane }) => lane),
+      ).map(({ lane }) => lane);
+    },
     sources: () => all<{ source: string }>('SELECT source FROM ruleset').map(({ source }) => source),
     missed(now) {
       const spans = all<Span>('SELECT since, until FROM missed ORDER BY since');

@@ -7,7 +7,7 @@ import { loadPolicy } from '../config/load.ts';
 import { addToken, removeToken, rotateToken } from '../config/tokenedit.ts';
 import { readTokens } from '../config/tokens.ts';
 import { rangeText } from '../names/range.ts';
-import { placeOf } from '../policy/listener.ts';
+import { agentsOf, placeOf } from '../policy/listener.ts';
 import { agentLimitsOf, fromOf, listenOf, type Policy, rulesOf } from '../policy/policy.ts';
 import { policyOf } from './check.ts';
 import { iso, number, print, printJson, printTable, say, sayRaw, when } from './output.ts';
@@ -98,11 +98,7 @@ export function listAgents(options: Options): void {
   const rules = new Map<string, number>();
   for (const { agents } of rulesOf(policy))
     for (const agent of agents) rules.set(agent, (rules.get(agent) ?? 0) + 1);
-  const names = new Set([
-    ...tokens.keys(),
-    ...policy.agents.keys(),
-    ...listenOf(policy).flatMap(({ agent }) => agent ?? []),
-  ]);
+  const names = new Set([...tokens.keys(), ...policy.agents.keys(), ...agentsOf(listenOf(policy))]);
   const items = [...names].sort().map((agent) => ({
     agent,
     created: tokens.get(agent)?.created ?? null,

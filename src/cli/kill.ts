@@ -9,6 +9,7 @@ import { loadPolicy } from '../config/load.ts';
 import { readTokens } from '../config/tokens.ts';
 import { isAgentName } from '../policy/agentname.ts';
 import { shellWord } from '../policy/change.ts';
+import { agentsOf } from '../policy/listener.ts';
 import { listenOf } from '../policy/policy.ts';
 import { didYouMean } from '../policy/problem.ts';
 import { iso, printableLines, printJson, say, sayRaw } from './output.ts';
@@ -55,7 +56,7 @@ function warningOfUnheardOf(paths: Paths, agent: string): { message: string; fix
   try {
     const { policy } = loadPolicy({ paths });
     for (const name of policy.agents.keys()) known.add(name);
-    for (const entry of listenOf(policy)) if (entry.agent !== null) known.add(entry.agent);
+    for (const name of agentsOf(listenOf(policy))) known.add(name);
     for (const name of readTokens(paths.tokens).keys()) known.add(name);
   } catch {
     return null;

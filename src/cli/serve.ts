@@ -4,21 +4,21 @@ import { resolve } from 'node:path';
 import { parseDuration } from '../base/duration.ts';
 import { EXIT, Failure } from '../base/failure.ts';
 import { type Paths, pathsOf } from '../base/paths.ts';
-import { writableByOthers } from '../config/exposure.ts';
 import { killFiles, killText, readKills } from '../config/killswitch.ts';
 import { loadPolicy } from '../config/load.ts';
 import { readTokens, type Tokens } from '../config/tokens.ts';
 import { isAgentName } from '../policy/agentname.ts';
-import { isPlace, type ListenEntry, readPlace } from '../policy/listener.ts';
+import { agentsOf, isPlace, type ListenEntry, readPlace } from '../policy/listener.ts';
 import { listenOf, modeOf, type Policy } from '../policy/policy.ts';
 import { ownProgram } from '../sandbox/program.ts';
 import { ServiceFolder, serviceName } from '../service/folder.ts';
 import { SLOTS_OF_GENERATION } from '../service/ledger.ts';
 import { notifySystemd } from '../service/notify.ts';
-import { agentsOf, keyOf } from '../service/sockets.ts';
+import { keyOf } from '../service/sockets.ts';
 import { Supervisor } from '../service/supervisor.ts';
 import { type Inheritance, takeOver } from '../service/takeover.ts';
 import { givenBack } from './environment.ts';
+import { sayExposed } from './exposed.ts';
 import { iso, jsonText, printableLines, sayRaw } from './output.ts';
 
 export interface ServeOptions {
@@ -52,7 +52,7 @@ export async function serve(options: ServeOptions): Promise<number> {
       'Write it as 0s, 90s or 30m; 24h at most.',
     );
   const { policy, files } = loadPolicy(policyFile === null ? { paths } : { paths, policyFile });
-  for (const { message, fix } of writableByOthers(files)) say(`warning: ${message}. ${fix}`);
+  sayExposed(files);
   const listen = listenOf(policy);
   const asked = fixedEntries(options);
   const fixed = asked.length === 0 && listen.length === 0 ? entriesOf('proxy', [USUAL], options) : asked;

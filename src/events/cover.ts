@@ -28,10 +28,10 @@ export function cover(
   firstMinute: number | null = now - KEPT.minute + SPANS.hour,
 ): Stretch[] {
   if (until <= since) return [];
+  const kept = surelyKept(now);
   const finest = (time: number) => {
-    // A little less than what is kept: eviction goes on while the question is answered.
-    if (time > now - KEPT.second + 5 * SPANS.minute) return SPANS.second;
-    if (time > now - KEPT_AT_LEAST + SPANS.hour) return SPANS.minute;
+    if (time > kept.second) return SPANS.second;
+    if (time > kept.minute) return SPANS.minute;
     // How many days of minutes there are depends on how full the store is; of the first a part may be gone.
     return firstMinute !== null && time >= firstMinute + SPANS.minute ? SPANS.minute : SPANS.hour;
   };
@@ -48,7 +48,14 @@ function stretches(from: number, to: number, [span, ...finer]: readonly number[]
   return [...stretches(from, begin, finer), { span, from: begin, to: end }, ...stretches(end, to, finer)];
 }
 
-function down(time: number, span: number): number {
+/** Since when all finer totals are there. A little less than what is kept: eviction goes on while a question is answered. */
+export const surelyKept = (now: number) => ({
+  second: now - KEPT.second + 5 * SPANS.minute,
+  minute: now - KEPT_AT_LEAST + SPANS.hour,
+});
+
+/** Where the span begins in which a time is. */
+export function down(time: number, span: number): number {
   return Math.floor(time / span) * span;
 }
 

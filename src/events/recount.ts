@@ -4,9 +4,10 @@
  * span, and what was refused of each host; where an agent has hosts that are counted together (see distinct.ts), sums alone.
  */
 import type { Database } from 'bun:sqlite';
+import { down, surelyKept } from './cover.ts';
 import { isFolded } from './distinct.ts';
 import { DEFAULT_LIMITS } from './limits.ts';
-import { KEPT, KEPT_AT_LEAST } from './retention.ts';
+import { KEPT_AT_LEAST } from './retention.ts';
 import type { Cells } from './row.ts';
 import { type Counts, countsOf, SPANS } from './totals.ts';
 
@@ -37,11 +38,11 @@ interface Refused {
 const WIDTHS = Object.values(SPANS);
 
 export function createRecount(now: number): Recount {
-  // A little less than what is kept, as eviction goes on meanwhile.
+  const kept = surelyKept(now);
   const long = now - DEFAULT_LIMITS.age + KEPT_AT_LEAST;
   const since: Record<number, number> = {
-    [SPANS.second]: now - KEPT.second + 5 * SPANS.minute,
-    [SPANS.minute]: now - KEPT_AT_LEAST + SPANS.hour,
+    [SPANS.second]: kept.second,
+    [SPANS.minute]: kept.minute,
     [SPANS.hour]: long,
     [SPANS.quarterDay]: long,
   };
@@ -172,8 +173,4 @@ function countsFrom(values: readonly number[]): Counts {
 /** None is the same as nothing counted. */
 function isEqual(a: Counts | undefined, b: Counts | undefined): boolean {
   return NAMES.every((name) => (a?.[name] ?? 0) === (b?.[name] ?? 0));
-}
-
-function down(time: number, span: number): number {
-  return time - (time % span);
 }

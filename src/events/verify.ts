@@ -1,7 +1,7 @@
 /**
- * Checks the store against itself and against the key file: every row against its chain, the chains
- * against the seal, and what was counted against the rows. It names the first row that is wrong. What it cannot see: that the whole
- * store was put back to an earlier state, or changed by somebody who has the key.
+ * Checks the store against itself and against the key file: every row against its chain, the chains against the seal,
+ * and what was counted against the rows. It names the first row that is wrong. What it cannot see: that the whole store
+ * was put back to an earlier state, or changed by somebody who has the key.
  */
 import { Database } from 'bun:sqlite';
 import type { KeyObject } from 'node:crypto';

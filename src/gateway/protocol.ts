@@ -130,7 +130,8 @@ function hasTarget(bytes: Uint8Array, { start, first, second, word, end }: Words
   const isPath = bytes[second] === SLASH;
   if (!isPath && !/^https?:/i.test(textOf(bytes, second, Math.min(end, second + 6)))) return false;
   const isGit = GIT.test(textOf(bytes, start, Math.min(first, start + 8)));
-  return !isGit || bytes.indexOf(0, second) === -1 || bytes.indexOf(0, second) > end;
+  const nul = bytes.indexOf(0, second);
+  return !isGit || nul === -1 || nul > end;
 }
 
 const GIT = /^[0-9a-f]{4}git-/;

@@ -13,6 +13,15 @@ const helloFor = (name: string | null) =>
   records(hello(...(name === null ? [] : [serverName(nameEntry(name))]), versions(0x0304, 0x0303)));
 const denied = Buffer.from(ACCESS_DENIED).toString('latin1');
 
+async function clientAt(port: number): Promise<End> {
+  const dialled = await dial([address('127.0.0.1')], port, { timeout: 2_000 });
+  if (!dialled.ok) throw new Error(dialled.detail);
+  const end = new End();
+  end.socket = dialled.socket;
+  end.socket.handler = end;
+  return end;
+}
+
 /** A listener whose clients were redirected on their way to this address, which stands for no name. */
 function redirecting(port: number, more = '', firstBytes = 5_000, agent: string | null = 'bot') {
   const server = origin((end) => void end.until(() => end.text.length > 0).then(() => end.send('answer')));
@@ -27,11 +36,7 @@ function redirecting(port: number, more = '', firstBytes = 5_000, agent: string 
   const fd = openListener('loopback4', at);
   fence.gateway.serveTransparent({ fd, agent, session: 't1', namedByClient: true, ...NO_NAMES });
   const say = async (sent: Uint8Array | string, cut = 0) => {
-    const dialled = await dial([address('127.0.0.1')], at, { timeout: 2_000 });
-    if (!dialled.ok) throw new Error(dialled.detail);
-    const end = new End();
-    end.socket = dialled.socket;
-    end.socket.handler = end;
+    const end = await clientAt(at);
     fence.opened(end);
     const bytes = typeof sent === 'string' ? Buffer.from(sent, 'latin1') : sent;
     end.send(bytes.subarray(0, cut));
@@ -57,11 +62,7 @@ test('a name that was given out is known, whatever the session listened on befor
   probe.close();
   const names = { ...NO_NAMES, nameOf: () => 'good.test' };
   fence.gateway.serveTransparent({ fd: openListener('loopback4', at), agent: 'bot', session, ...names });
-  const dialled = await dial([address('127.0.0.1')], at, { timeout: 2_000 });
-  if (!dialled.ok) throw new Error(dialled.detail);
-  const end = new End();
-  end.socket = dialled.socket;
-  end.socket.handler = end;
+  const end = await clientAt(at);
   fence.opened(end);
   end.send(Buffer.from(get('good.test')));
   await end.untilText('answer');

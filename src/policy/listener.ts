@@ -112,3 +112,7 @@ function adviceFor(text: string, usual: number): string {
     /^(?:https?:\/\/)?(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\*)?:?(\d{1,5})\/?$/.exec(text)?.[1] ?? usual;
   return `Write 127.0.0.1:${port}, or 0.0.0.0:${port} for every address of this machine.`;
 }
+
+/** Whoever connects to some of them, without saying so. */
+export const agentsOf = (entries: readonly ListenEntry[]): string[] =>
+  entries.flatMap(({ agent }) => agent ?? []);

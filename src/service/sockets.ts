@@ -38,9 +38,6 @@ export function keyOf(entry: ListenEntry): string {
 /** `proxy 127.0.0.1:8880`. */
 export const listedAs = (entry: ListenEntry) => `${entry.kind} ${placeOf(entry)}`;
 
-/** Whoever connects to some of them, without saying so. */
-export const agentsOf = (entries: readonly ListenEntry[]) => entries.flatMap(({ agent }) => agent ?? []);
-
 /** Throws Failure. */
 export function openSockets(id: number, entry: ListenEntry, workers: number): Opened {
   try {

@@ -4,7 +4,7 @@
  */
 import { closeDescriptor } from '../os/descriptors.ts';
 import { openSharedMemory, openUnixListener } from '../os/endpoints.ts';
-import type { ListenEntry } from '../policy/listener.ts';
+import { agentsOf, type ListenEntry } from '../policy/listener.ts';
 import { type Admin, type Questions, serveAdmin, serveAdminOnceFree } from './admin.ts';
 import { type Condition, conditionOf, troubleText } from './condition.ts';
 import { LEDGER_BYTES, Ledger, SLOTS_OF_GENERATION } from './ledger.ts';
@@ -13,7 +13,6 @@ import { notifySystemd, watchdogMilliseconds } from './notify.ts';
 import type { ServiceOptions } from './options.ts';
 import {
   adoptSockets,
-  agentsOf,
   certificateAdvice,
   closeSockets,
   keyOf,
@@ -138,11 +137,9 @@ export class Supervisor {
     return conditionOf({
       state: this.#state,
       opened: this.#opened.map((opened) => ({
-        ...{
-          id: opened.id,
-          place: listedAs(opened.entry),
-          workers: serversOf(opened, this.#options.workers),
-        },
+        id: opened.id,
+        place: listedAs(opened.entry),
+        workers: serversOf(opened, this.#options.workers),
       })),
       missing: [...this.#missing.values()].map(({ entry, why }) => ({ place: listedAs(entry), why })),
       workers: this.#workers,

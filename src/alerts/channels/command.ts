@@ -7,9 +7,8 @@ import { statSync } from 'node:fs';
 import { dirname, isAbsolute } from 'node:path';
 import { printable } from '../../names/display.ts';
 import { later, type Sent, unconfigured } from './sent.ts';
+import { COMMAND_VARIABLES, variablesNamed } from './variables.ts';
 
-/** What it may need to find its own settings, and no more. */
-export const COMMAND_VARIABLES = ['HOME', 'USER', 'LOGNAME', 'LANG', 'TZ'] as const;
 const PATH = '/usr/local/bin:/usr/bin:/bin';
 const OTHERS_MAY_WRITE = 0o022;
 const MOST_TEXT = 200;
@@ -70,12 +69,7 @@ function spawn(words: string[], input: string, env: Record<string, string>) {
   });
 }
 
-function ownEnvironment(): Record<string, string> {
-  const kept = COMMAND_VARIABLES.flatMap((name) =>
-    process.env[name] === undefined ? [] : [[name, process.env[name]!]],
-  );
-  return { PATH, ...Object.fromEntries(kept) };
-}
+const ownEnvironment = () => ({ PATH, ...variablesNamed(COMMAND_VARIABLES) });
 
 /** Null where it is a program that only its owner, who is us or root, may change. */
 export function problemWith(program: string): string | null {

@@ -8,15 +8,9 @@ import { runCommand } from './command.ts';
 import { type Message, plain } from './message.ts';
 import { escaped } from './page.ts';
 import { type Sent, unconfigured } from './sent.ts';
+import { DESKTOP_VARIABLES, variablesNamed } from './variables.ts';
 
 const PROGRAM = '/usr/bin/notify-send';
-/** By which the program finds the desktop. */
-export const DESKTOP_VARIABLES = [
-  'DBUS_SESSION_BUS_ADDRESS',
-  'XDG_RUNTIME_DIR',
-  'DISPLAY',
-  'WAYLAND_DISPLAY',
-] as const;
 const URGENCIES: Readonly<Record<Severity, string>> = {
   critical: 'critical',
   high: 'critical',
@@ -42,7 +36,7 @@ export async function showOnDesktop(
   return runCommand({
     command: desktopCommand(message, severity),
     input: '',
-    environment: sessionOf(),
+    environment: variablesNamed(DESKTOP_VARIABLES),
     signal,
   });
 }
@@ -59,10 +53,3 @@ export function desktopCommand(message: Message, severity: Severity): [string, .
     body,
   ];
 }
-
-const sessionOf = () =>
-  Object.fromEntries(
-    DESKTOP_VARIABLES.flatMap((name) =>
-      process.env[name] === undefined ? [] : [[name, process.env[name]!]],
-    ),
-  );

@@ -85,8 +85,8 @@ const OURS = '(source IS NULL OR source = :source)';
 /** What comes later about an incident never overtakes what came before it. `:lane` is the lane. */
 const FIRST_OF_ITS_INCIDENT = `NOT EXISTS (
   SELECT 1 FROM delivery AS before
-  WHERE before.state = 'waiting' AND before.lane = :lane AND before.source IS delivery.source AND before.incident = delivery.incident
-    AND before.id < delivery.id)`;
+  WHERE before.state = 'waiting' AND before.lane = :lane AND before.source IS delivery.source
+    AND before.incident = delivery.incident AND before.id < delivery.id)`;
 
 export function createOutbox(db: Database, clock: Clock, options: OutboxOptions = {}): Outbox {
   const { source = '', random = Math.random, owners = createOwners(), notice = () => {} } = options;

@@ -74,10 +74,7 @@ async function watch(places: AlertsPlaces): Promise<void> {
       try {
         // One that is broken now may be mended, and what is recorded until then is still there.
         if (loaded !== null) {
-          if (parts?.isReplaced() === true) {
-            await parts.close();
-            parts = null;
-          }
+          parts = await unlessReplaced(parts);
           parts ??= open(places, policy, isKnown);
           wait = step(parts);
         }
@@ -91,10 +88,7 @@ async function watch(places: AlertsPlaces): Promise<void> {
       else await new Promise(setImmediate);
     }
     if (loaded === null) return;
-    if (parts?.isReplaced() === true) {
-      await parts.close();
-      parts = null;
-    }
+    parts = await unlessReplaced(parts);
     parts ??= open(places, policy, () => false);
     await finish(parts, stopping.milliseconds);
   } catch {
@@ -147,6 +141,13 @@ function open(
       db.close();
     },
   };
+}
+
+/** Null where their database was moved away; they are closed then. */
+async function unlessReplaced(parts: Parts | null): Promise<Parts | null> {
+  if (parts?.isReplaced() !== true) return parts;
+  await parts.close();
+  return null;
 }
 
 /** Answers when to look again. */
